@@ -1,0 +1,66 @@
+# `make help` lists what there is. VENV and PYTHON may be given: make test VENV=/tmp/mine
+PYTHON ?= python3
+VENV ?= .venv
+BUILD := _build
+BIN = $(abspath $(VENV))/bin
+STAMP = $(VENV)/.installed
+CHAPTERS = $(wildcard notebooks/*.md)
+# runs ruff with the words $(1) on the cells of every chapter, under the chapter's own name
+on_cells = @for f in $(CHAPTERS); do $(BIN)/jupytext --quiet --to ipynb --output - $$f \
+  | $(BIN)/ruff $(1) --stdin-filename $${f%.md}.ipynb - || failed=1; done; test -z "$$failed"
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help venv book test lint format types references requirements clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ': .*## ' '/^[a-z]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
+
+venv: $(STAMP) ## create $(VENV) with the pinned requirements and the package
+
+$(STAMP): requirements.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+book: $(STAMP) ## build the book; the first build executes the chapters
+	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf $(BUILD)/.doctrees; exit 1; }
+	@echo "The book: $(BUILD)/html/index.html"
+
+test: $(STAMP) ## run all tests: package, chapters against their references, built pages
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+lint: $(STAMP) ## check style, the chapters' cells too
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(call on_cells,check --quiet)
+	$(call on_cells,format --check --diff --quiet)
+
+format: $(STAMP) ## rewrite files in the project's style, the chapters' cells too
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+ifneq ($(CHAPTERS),)
+	$(BIN)/jupytext --quiet --pipe-fmt ipynb --pipe 'ruff format --stdin-filename notebooks/cells.ipynb -' $(CHAPTERS)
+endif
+
+types: $(STAMP) ## check the types of the package
+	$(BIN)/mypy phase_utils
+
+references: $(STAMP) ## record anew what the chapters' outputs are compared with
+	$(BIN)/python tests/references.py
+
+requirements: ## pin anew: install what pyproject.toml asks for in a fresh environment and list it
+	rm -rf $(BUILD)/pins
+	$(PYTHON) -m venv $(BUILD)/pins
+	$(BUILD)/pins/bin/python -m pip install --quiet '.[dev]'
+	{ sed -n '/^#/p' requirements.txt; \
+	  $(BUILD)/pins/bin/python -m pip list --format=freeze --exclude pip --exclude phase-utils \
+	  | sed 's/+.*//' | grep -Ev '^(nvidia|cuda|triton)' | LC_ALL=C sort -f; } > $(BUILD)/requirements.txt
+	mv $(BUILD)/requirements.txt requirements.txt
+	rm -rf $(BUILD)/pins
+
+clean: ## remove the built book and its cache
+	rm -rf $(BUILD)

@@ -1,0 +1,290 @@
+"""The pages generated from the claim ledger: what was measured, and what was corrected.
+
+Definitions come from `phase_utils.claims`, results from the outputs of the executed chapters. A
+claim that failed, or that its chapter did not check, is a warning, and so fails the build.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from docutils import nodes
+from docutils.statemachine import StringList
+from myst_nb.sphinx_ import NbMetadataCollector
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from phase_utils import claims, execution
+
+PAGES = ("book/status", "book/corrections")
+VERDICTS = ("confirmed", "corrected", "refuted", "extended")
+# from the worst to the best: the state of a claim with several checks is that of its worst
+STATES = ("fail", "untested", "not applicable", "reduced size", "pass")
+
+logger = logging.getLogger(__name__)
+Result = dict[str, Any]
+
+
+def always_read(*_: object) -> Iterable[str]:
+    """Read the generated pages in every build: they depend on the outputs of all others."""
+    return PAGES
+
+
+def read_last(_: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
+    """Move the generated pages behind the chapters that they report on."""
+    docnames.sort(key=lambda name: name in PAGES)
+
+
+def label(claim: str) -> str:
+    """Return the target of a claim on the status page."""
+    return f"claim-{nodes.make_id(claim)}"
+
+
+def number(value: object, form: str) -> str:
+    """Return what a cell of the table says: numbers in `form`, nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:{form}}"
+    return str(value)
+
+
+class Book:
+    """The ledger of the book: definitions by chapter, each with the results of its checks."""
+
+    def __init__(self, env: BuildEnvironment) -> None:
+        self.env = env
+        self.definitions = claims.definitions()
+        known = {(d.chapter, d.id) for d in self.definitions}
+        self.chapters = sorted({d.chapter for d in self.definitions}, key=lambda c: (not c, c))
+        self.results: dict[tuple[str, str], list[Result]] = {key: [] for key in known}
+        self.strangers: list[Result] = []
+        for result in self._read():
+            key = (str(result["chapter"]), str(result["id"]))
+            self.results.get(key, self.strangers).append(result)
+
+    def _read(self) -> Iterable[Result]:
+        folder = Path(self.env.mystnb_config.output_folder)
+        for docname in sorted(self.env.found_docs):
+            path = folder / f"{docname}.ipynb"
+            if docname.startswith("notebooks/") and path.is_file():
+                yield from execution.claims(nbformat.read(path, as_version=4))
+
+    def of(self, chapter: str) -> list[claims.Definition]:
+        """Return the definitions of one chapter."""
+        return [d for d in self.definitions if d.chapter == chapter]
+
+    def state(self, definition: claims.Definition) -> str:
+        """Return the worst state among the checks of a claim."""
+        states = [r["state"] for r in self.results[definition.chapter, definition.id]]
+        return min(states, key=STATES.index, default="untested")
+
+    def tier(self, chapter: str) -> str:
+        """Return the tier at which the chapter ran."""
+        return next((str(r["tier"]) for d in self.of(chapter) for r in self._all(d)), "")
+
+    def _all(self, definition: claims.Definition) -> list[Result]:
+        return self.results[definition.chapter, definition.id]
+
+    def seconds(self, chapter: str) -> float | None:
+        """Return how long the chapter took to execute."""
+        data = NbMetadataCollector.get_exec_data(self.env, f"notebooks/{chapter}")
+        return data["runtime"] if data else None
+
+    def problems(self) -> Iterable[str]:
+        """Return what must fail the build."""
+        for d in self.definitions:
+            if self.state(d) == "fail":
+                yield f"claim {d.id} of {d.chapter} failed"
+            elif d.chapter and not self._all(d):
+                yield f"claim {d.id} is not checked by its chapter {d.chapter}"
+        for r in self.strangers:
+            yield f"{r['chapter']} checks {r['id']}, which the ledger does not have there"
+
+
+class Generated(SphinxDirective):
+    """A directive that writes Markdown and tables into its page."""
+
+    def markdown(self, text: str) -> list[nodes.Node]:
+        """Return parsed Markdown."""
+        holder = nodes.Element()
+        self.state.nested_parse(StringList(text.splitlines(), source=self.env.docname), 0, holder)
+        return holder.children
+
+    def paragraph(self, text: str, *classes: str) -> nodes.paragraph:
+        """Return one paragraph of inline Markdown."""
+        paragraph = nodes.paragraph(classes=list(classes))
+        parsed = self.markdown(text)
+        if parsed:
+            paragraph += parsed[0].children
+        return paragraph
+
+    def table(
+        self, heads: Sequence[str], rows: Iterable[Sequence[list[nodes.Node]]], *classes: str
+    ) -> nodes.table:
+        """Return a table; a cell is a list of nodes."""
+        group = nodes.tgroup(cols=len(heads))
+        group += [nodes.colspec(colwidth=1) for _ in heads]
+        head = [[nodes.paragraph(text=text)] for text in heads]
+        for part, lines in ((nodes.thead(), [head]), (nodes.tbody(), rows)):
+            for line in lines:
+                part += nodes.row("", *[nodes.entry("", *cell) for cell in line])
+            group += part
+        return nodes.table("", group, classes=["claims", *classes])
+
+    def chapter(self, name: str) -> list[nodes.Node]:
+        """Return a link to a chapter under its own title."""
+        known = f"notebooks/{name}" in self.env.found_docs
+        return [self.paragraph(f"{{doc}}`/notebooks/{name}`" if known else name or "no chapter")]
+
+
+class ClaimStatus(Generated):
+    """`{claim-status}`: counts by chapter, then every claim with what was measured."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the page."""
+        book = Book(self.env)
+        for problem in book.problems():
+            logger.warning(problem, type="claims", location=self.get_location())
+        sections = [self._section(book, chapter) for chapter in book.chapters]
+        return [self._summary(book), *sections]
+
+    def _summary(self, book: Book) -> nodes.table:
+        lines = [(self.chapter(c), book.of(c), book.seconds(c)) for c in book.chapters]
+        spent = [seconds for _, _, seconds in lines if seconds is not None]
+        total = [nodes.paragraph("", "", nodes.strong(text="All"))]
+        rows = []
+        for title, definitions, seconds in (
+            *lines,
+            (total, list(book.definitions), sum(spent) if spent else None),
+        ):
+            verdicts = Counter(d.verdict for d in definitions)
+            states = Counter(book.state(d) for d in definitions)
+            counts = [len(definitions), *(verdicts[v] for v in VERDICTS)]
+            counts += [states[s] for s in reversed(STATES)]
+            texts = [*map(str, counts), number(seconds, ".0f")]
+            rows.append([title, *[[nodes.paragraph(text=text)] for text in texts]])
+        heads = ["Chapter", "Claims", *VERDICTS, *reversed(STATES), "seconds"]
+        return self.table([h[0].upper() + h[1:] for h in heads], rows, "claim-summary")
+
+    def _section(self, book: Book, chapter: str) -> nodes.section:
+        docname = f"notebooks/{chapter}"
+        name = self.env.titles[docname].astext() if docname in self.env.titles else chapter
+        name = name or "Without a check"
+        section = nodes.section(ids=[nodes.make_id(f"claims-of-{chapter or 'no-chapter'}")])
+        section += nodes.title(text=name)
+        tier = book.tier(chapter)
+        if tier:
+            section += self.paragraph(f"Chapter {{doc}}`/{docname}`, run at the tier `{tier}`.")
+        heads = ["Claim", "Statement", "Measured, expected", "Deviation, tolerance", "Result"]
+        rows = [row for d in book.of(chapter) for row in self._rows(book, d)]
+        section += self.table(heads, rows, "claim-details")
+        return section
+
+    def _rows(self, book: Book, definition: claims.Definition) -> Iterable[list[list[nodes.Node]]]:
+        results = book.results[definition.chapter, definition.id]
+        for i, result in enumerate(results or [{"state": "untested"}]):
+            first = i == 0
+            route = result.get("route")
+            reason = result.get("reason")
+            state = str(result["state"])
+            verdict = definition.verdict if first else ""
+            seconds = number(result.get("seconds"), ".1f")
+            yield [
+                self._name(definition) if first else [],
+                [
+                    *(self.markdown(definition.statement) if first else []),
+                    *([self.paragraph(f"Against: {route}", "claim-note")] if route else []),
+                    *([self.paragraph(reason, "claim-note")] if reason else []),
+                ],
+                self._values(result, "measured", "expected", form=".10g"),
+                self._values(result, "deviation", "tolerance", form=".2g"),
+                [
+                    nodes.paragraph(
+                        text=state, classes=["claim-state", f"claim-{nodes.make_id(state)}"]
+                    ),
+                    *([nodes.paragraph(text=verdict, classes=["claim-note"])] if verdict else []),
+                    *(
+                        [nodes.paragraph(text=f"{seconds} s", classes=["claim-note"])]
+                        if seconds
+                        else []
+                    ),
+                ],
+            ]
+
+    def _name(self, definition: claims.Definition) -> list[nodes.Node]:
+        name = nodes.paragraph("", "", nodes.strong(text=definition.id))
+        target = label(definition.id)
+        if target not in self.state.document.nameids:
+            name["names"] = [target]
+            self.state.document.note_explicit_target(name, name)
+        return [name, self.paragraph(definition.source, "claim-note")]
+
+    def _values(self, result: Result, *keys: str, form: str) -> list[nodes.Node]:
+        texts = [number(result.get(key), form) for key in keys]
+        return [
+            nodes.paragraph(text=text, classes=[f"claim-{key}"])
+            for key, text in zip(keys, texts, strict=True)
+            if text
+        ]
+
+
+class ClaimCorrections(Generated):
+    """`{claim-corrections}`: what the paper prints, what is correct, and what follows."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        book = Book(self.env)
+        rows = []
+        for d in book.definitions:
+            if d.corrected:
+                state = ClaimRole.link(d.id, book.state(d), self.env.docname)
+                rows.append(
+                    [
+                        [self.paragraph(f"**{d.source}**")],
+                        self.markdown(d.printed),
+                        self.markdown(d.corrected),
+                        self.markdown(d.consequence),
+                        [*self.chapter(d.chapter), nodes.paragraph("", "", state)],
+                    ]
+                )
+        heads = ["Where", "As printed", "Correct", "What follows", "Checked in"]
+        return [self.table(heads, rows, "claim-corrections")]
+
+
+class ClaimRole(SphinxRole):
+    """`` {claim}`Eq-8` ``: a link to what the status page says about a claim."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return the link."""
+        return [self.link(self.text, self.text, self.env.docname)], []
+
+    @staticmethod
+    def link(claim: str, text: str, docname: str) -> addnodes.pending_xref:
+        """Return a link from the page `docname` to a claim."""
+        return addnodes.pending_xref(
+            "",
+            nodes.inline(text=text),
+            refdomain="std",
+            reftype="ref",
+            reftarget=label(claim),
+            refdoc=docname,
+            refexplicit=True,
+            refwarn=True,
+        )
+
+
+def setup(app: Sphinx) -> None:
+    """Add the directives and the role, and have their pages read last, in every build."""
+    app.add_directive("claim-status", ClaimStatus)
+    app.add_directive("claim-corrections", ClaimCorrections)
+    app.add_role("claim", ClaimRole())
+    app.connect("env-get-outdated", always_read)
+    app.connect("env-before-read-docs", read_last)
