@@ -123,6 +123,9 @@ def balanced_minima(
     """
     values, vectors = np.linalg.eigh(noise_factor * A0)
     e = vectors.T @ Exy
+    if depth == 0:
+        ridge = e / (values + gamma)
+        return [(float(np.linalg.norm(ridge)), float(Eyy - e @ ridge))]
 
     def loss(B: float) -> float:
         u = B * B

@@ -35,7 +35,7 @@ def always_read(*_: object) -> Iterable[str]:
     return PAGES
 
 
-def read_last(_: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
+def read_last(_: Sphinx, _env: BuildEnvironment, docnames: list[str]) -> None:
     """Move the generated pages behind the chapters that they report on."""
     docnames.sort(key=lambda name: name in PAGES)
 

@@ -1,0 +1,18 @@
+"""Where a network stops learning as weight decay grows, and whether gently or with a jump."""
+
+from importlib import import_module
+from typing import Any
+
+from phase_utils.landscape import GlobalMinimum, Landscape
+from phase_utils.moments import Moments
+from phase_utils.transitions import Spinodal, Transition
+
+_LAZY = ("chapters", "claims", "data", "plotting")
+
+__all__ = ["GlobalMinimum", "Landscape", "Moments", "Spinodal", "Transition"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return import_module(f"phase_utils.{name}")
+    raise AttributeError(f"module 'phase_utils' has no attribute {name!r}")

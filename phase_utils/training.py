@@ -1,0 +1,220 @@
+"""Training of many networks at once on their exact population loss, or on any batched loss."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from phase_utils._check import Array, integer, non_negative, one_of, scalar
+from phase_utils.minimisers import Evaluate, HeavyBall, Lbfgs, Method, minimise
+from phase_utils.moments import Moments
+from phase_utils.networks import LinearNetwork
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Parameters
+    ----------
+    method : "lbfgs", limited-memory BFGS, for minima to rounding; or "sgd", full-gradient descent
+        with momentum, the optimiser of the paper without its sampling noise.
+    tolerance : float > 0. A network has converged when its gradient norm is at most tolerance
+        times loss / max(1, |w|), the loss being that of the network or of zero weights, whichever
+        is larger.
+    max_steps : int >= 1, evaluations of loss and gradient per network.
+    learning_rate, momentum : float > 0 and 0 <= m < 1, "sgd" only: v <- m v + grad, w <- w - lr v.
+        The gradient is that of data + gamma |w|^2, so gamma is half of torch's `weight_decay`.
+    memory : int >= 1, pairs that "lbfgs" remembers.
+    step_cap : float > 0, the longest step of "lbfgs" in units of |w|. A capped step cannot leap
+        from one basin into another, which a Newton step from an initial point would do; small
+        values follow the gradient flow more closely and take more steps.
+
+    Raises
+    ------
+    ValueError
+        For a value outside these ranges.
+    """
+
+    method: str = "lbfgs"
+    tolerance: float = 1e-10
+    max_steps: int = 5000
+    learning_rate: float = 0.002
+    momentum: float = 0.9
+    memory: int = 8
+    step_cap: float = 0.1
+
+    def __post_init__(self) -> None:
+        one_of("method", self.method, ("lbfgs", "sgd"))
+        for name in ("tolerance", "learning_rate", "step_cap"):
+            scalar(name, getattr(self, name), minimum=0, strict=True)
+        for name in ("max_steps", "memory"):
+            integer(name, getattr(self, name), minimum=1)
+        if not 0 <= scalar("momentum", self.momentum) < 1:
+            raise ValueError(f"momentum must be >= 0 and < 1, got {self.momentum:g}")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Trained networks, the batch axis first; arrays are NumPy, float64, on the CPU.
+
+    weights : tuple of tensors (n, ...) in the dtype and on the device of the initial weights.
+    loss : (n,), data_loss + gamma * slope.
+    data_loss : (n,), the loss without decay.
+    slope : (n,), the penalty that gamma multiplies, |w|^2 unless decays differ; at a minimum it is
+        dL/dgamma.
+    B : (n,), the order parameter, nan for a problem that defines none.
+    status : (n,) of str: "converged"; "max_steps"; "stalled", no step lowers the loss although the
+        gradient is not small; "diverged"; "nonfinite", loss or gradient not finite at the start.
+        Of a network that diverged or was not finite the numbers mean nothing.
+    steps : (n,), evaluations of loss and gradient.
+    """
+
+    weights: tuple[Tensor, ...]
+    loss: Array
+    data_loss: Array
+    slope: Array
+    B: Array
+    status: NDArray[np.str_]
+    steps: NDArray[np.int64]
+
+
+class _Differentiated:
+    """Any object with `data_loss(weights)`, its gradient taken by automatic differentiation."""
+
+    def __init__(self, problem: Any) -> None:
+        self.data_loss = problem.data_loss
+        self.penalty = getattr(problem, "penalty", _total_square)
+
+    def value_and_gradient(
+        self, weights: tuple[Tensor, ...], gamma: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        with torch.enable_grad():
+            leaves = tuple(w.detach().requires_grad_() for w in weights)
+            loss = self.data_loss(leaves) + gamma * self.penalty(leaves)
+            gradients = torch.autograd.grad(loss.sum(), leaves)
+        return loss.detach(), gradients
+
+
+def train(problem: Any, init: Any, gamma: Any, settings: Settings | None = None) -> Result:
+    """Minimise data_loss + gamma penalty for many networks, each from its own initial weights.
+
+    Parameters
+    ----------
+    problem : a `LinearNetwork`; or `Moments`, for noise-free linear networks of the depth and the
+        widths of `init`; or any object with `data_loss(weights) -> (n,)`, differentiable by torch,
+        whose row i depends on row i of the weights alone, for any number of rows. Such an object
+        may define `penalty(weights) -> (n,)` (default: total |w|^2), `order_parameter(weights)`
+        and `value_and_gradient(weights, gamma)`.
+    init : sequence of floating-point tensors (n, ...), one per weight array, left unchanged.
+    gamma : float >= 0 or (n,) of them, the weight decay of each network.
+    settings : default `Settings()`.
+
+    Returns
+    -------
+    Result
+        A network that fails gets a status of its own and leaves the others alone.
+
+    Raises
+    ------
+    ValueError
+        For initial weights or gammas of the wrong shape, type or range.
+    """
+    settings = Settings() if settings is None else settings
+    weights = _checked_weights(init)
+    n = len(weights[0])
+    problem = _resolved(problem, weights)
+    gammas = non_negative("gamma", gamma, ndim=(0, 1))
+    if gammas.ndim and len(gammas) != n:
+        raise ValueError(f"gamma must be a scalar or have {n} entries, got {len(gammas)}")
+    decay = torch.from_numpy(np.broadcast_to(gammas, (n,)).copy()).to(weights[0])
+
+    shapes = tuple(w.shape[1:] for w in weights)
+    differentiable = (
+        problem if hasattr(problem, "value_and_gradient") else _Differentiated(problem)
+    )
+    method: Method
+    if settings.method == "lbfgs":
+        method = Lbfgs(settings.memory, settings.step_cap)
+    else:
+        method = HeavyBall(settings.learning_rate, settings.momentum)
+    with torch.no_grad():
+        final, status, steps = minimise(
+            _flat(differentiable, shapes),
+            torch.cat([w.reshape(n, -1) for w in weights], dim=1),
+            decay,
+            method,
+            tolerance=settings.tolerance,
+            max_steps=settings.max_steps,
+            gives_up=settings.method == "lbfgs",
+        )
+        trained = tuple(w.contiguous() for w in _views(final, shapes))
+        data = _array(problem.data_loss(trained))
+        slope = _array(getattr(problem, "penalty", _total_square)(trained))
+        B = np.full(n, np.nan)
+        if hasattr(problem, "order_parameter"):
+            B = _array(problem.order_parameter(trained))
+    return Result(trained, data + gammas * slope, data, slope, B, status, steps)
+
+
+def _checked_weights(init: Any) -> tuple[Tensor, ...]:
+    if isinstance(init, Tensor) or not len(init) or not all(isinstance(w, Tensor) for w in init):
+        raise ValueError(f"init must be a sequence of tensors, got {type(init).__name__}")
+    first = init[0]
+    for w in init:
+        if not w.is_floating_point() or w.dtype != first.dtype or w.device != first.device:
+            raise ValueError(
+                "init must be floating-point tensors of one dtype on one device, "
+                f"got {first.dtype} on {first.device} and {w.dtype} on {w.device}"
+            )
+        if w.ndim == 0 or len(w) != len(first) or not w.numel():
+            raise ValueError(
+                "init must have the same number >= 1 of networks along the first axis of every "
+                f"tensor, got shapes {[tuple(w.shape) for w in init]}"
+            )
+    return tuple(w.detach() for w in init)
+
+
+def _resolved(problem: Any, weights: tuple[Tensor, ...]) -> Any:
+    """The problem itself, or the noise-free linear network that `weights` spans on moments."""
+    seen = tuple(tuple(w.shape[1:]) for w in weights)
+    if isinstance(problem, Moments):
+        if any(len(shape) != 2 for shape in seen):
+            raise ValueError(f"init must be matrices for each network, got shapes {seen}")
+        widths = [shape[0] for shape in seen[:-1]]
+        problem = LinearNetwork(problem, depth=len(seen) - 1, width=widths)
+    if isinstance(problem, LinearNetwork):
+        if seen != problem.shapes:
+            raise ValueError(f"init must have shapes {problem.shapes} per network, got {seen}")
+    elif not callable(getattr(problem, "data_loss", None)):
+        raise ValueError(
+            "problem must be a LinearNetwork, Moments or an object with data_loss(weights), "
+            f"got {type(problem).__name__}"
+        )
+    return problem
+
+
+def _flat(problem: Any, shapes: tuple[torch.Size, ...]) -> Evaluate:
+    """Value and gradient as functions of the flattened weights (n, P)."""
+
+    def evaluate(x: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
+        loss, gradients = problem.value_and_gradient(_views(x, shapes), gamma)
+        return loss, torch.cat([g.reshape(len(x), -1) for g in gradients], dim=1)
+
+    return evaluate
+
+
+def _views(x: Tensor, shapes: tuple[torch.Size, ...]) -> tuple[Tensor, ...]:
+    parts = x.split([shape.numel() for shape in shapes], dim=1)
+    return tuple(p.reshape(len(x), *shape) for p, shape in zip(parts, shapes, strict=True))
+
+
+def _total_square(weights: tuple[Tensor, ...]) -> Tensor:
+    return torch.stack([w.reshape(len(w), -1).square().sum(1) for w in weights]).sum(0)
+
+
+def _array(values: Tensor) -> Array:
+    return values.detach().to("cpu", torch.float64).numpy()
