@@ -1,0 +1,183 @@
+"""The claim ledger: what the paper states, with a check that could fail.
+
+`ledger.toml` defines the claims; a chapter opens `Ledger(chapter, tier)` and checks them. Each check
+is displayed as one line and travels in the notebook's outputs under the mime type of `MIME`, from
+which the book's status page and the tests collect it. A failed claim does not stop the chapter.
+"""
+
+import time
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from IPython.display import display
+
+from phase_utils._check import one_of
+
+MIME = "application/vnd.phase-claims+json"
+TIERS = ("smoke", "book", "paper")
+VERDICTS = ("confirmed", "corrected", "refuted", "extended")
+LEDGER = Path(__file__).with_name("ledger.toml")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One claim: where the paper states it, the statement in our words, and our verdict.
+
+    printed, corrected, consequence : what the paper prints, what is correct, what follows; empty
+    where nothing had to be corrected. Markdown with TeX.
+    """
+
+    id: str
+    chapter: str
+    source: str
+    statement: str
+    verdict: str
+    printed: str = ""
+    corrected: str = ""
+    consequence: str = ""
+
+
+@cache
+def definitions() -> tuple[Definition, ...]:
+    """Return all claims of the ledger in its order; ValueError where the ledger is malformed."""
+    found: dict[str, Definition] = {}
+    for chapter, entries in tomllib.loads(LEDGER.read_text(encoding="utf-8")).items():
+        for name, fields in entries.items():
+            if name in found:
+                raise ValueError(f"claim {name} stands twice in the ledger")
+            one_of(f"verdict of {name}", fields.get("verdict"), VERDICTS)
+            found[name] = Definition(id=name, chapter=chapter, **fields)
+    return tuple(found.values())
+
+
+class _Line:
+    """What a check shows: one line of stable text, and the full result as data."""
+
+    def __init__(self, result: dict[str, Any], text: str) -> None:
+        self.result, self.text = result, text
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        del include, exclude
+        return {"text/plain": self.text, MIME: self.result}
+
+
+class Ledger:
+    """Checks the claims of one chapter at one tier ("smoke", "book" or "paper")."""
+
+    def __init__(self, chapter: str, tier: str) -> None:
+        self.tier = one_of("tier", tier, TIERS)
+        self.known = {d.id: d for d in definitions() if d.chapter == chapter}
+        if not self.known:
+            raise ValueError(f"chapter must have claims in the ledger, got {chapter!r}")
+        self.chapter, self.results = chapter, list[dict[str, Any]]()
+        self._since = time.perf_counter()
+
+    def check(
+        self,
+        claim: str,
+        *,
+        measured: Any,
+        expected: Any,
+        route: str,
+        tolerance: float | Mapping[str, float] = 0.0,
+        relative: bool = True,
+        what: str = "",
+    ) -> bool:
+        """Compare numbers (or booleans, strings) and display the result; returns whether it passed.
+
+        measured, expected : scalars or arrays of the same shape. Of arrays the entry that is
+        largest in `expected` is shown, the worst deviation decides.
+        route : the independent way by which `expected` was found.
+        tolerance : one number, or one for each tier. `relative` divides each deviation by
+        |expected|; exact equality is asked of booleans and strings.
+        what : what is measured, for the line that is displayed.
+        """
+        self._definition(claim)
+        if not route:
+            raise ValueError(f"route of {claim} must say how the expected value was found")
+        bound = float(tolerance[self.tier] if isinstance(tolerance, Mapping) else tolerance)
+        got, want = np.asarray(measured), np.asarray(expected)
+        if got.shape != want.shape:
+            raise ValueError(
+                f"measured of {claim} must have the shape of expected {want.shape}, got {got.shape}"
+            )
+        exact = want.dtype.kind in "bOUS"
+        if exact:
+            deviation = float(np.count_nonzero(got != want))
+            largest = 0
+        else:
+            distance = np.abs(got - want)
+            if relative:
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    distance = np.where(distance == 0, 0.0, distance / np.abs(want))
+            deviation = float(np.max(distance)) if distance.size else np.nan
+            largest = int(np.argmax(np.abs(want))) if want.size else 0
+        # a comparison with nan is False: what is not a number cannot pass
+        state = "pass" if deviation <= bound else "fail"
+        shown = [_plain(v.reshape(-1)[largest]) if v.size else None for v in (got, want)]
+        text = [claim, state, *([what] if what else [])]
+        text += [f"measured {_rounded(shown[0], bound)}", f"expected {_rounded(shown[1], bound)}"]
+        if not exact:
+            kind = "relative" if relative else "absolute"
+            text.append(f"{want.size} value{'s' * (want.size > 1)} within {bound:g} ({kind})")
+        self._record(
+            claim,
+            state,
+            " | ".join(text),
+            measured=shown[0],
+            expected=shown[1],
+            deviation=None if exact or not np.isfinite(deviation) else deviation,
+            tolerance=None if exact else bound,
+            route=route,
+            reason=what,
+        )
+        return state == "pass"
+
+    def not_applicable(self, claim: str, reason: str) -> None:
+        """Record that the chosen parameters or data leave the hypotheses of the claim."""
+        self._definition(claim)
+        self._record(claim, "not applicable", f"{claim} | not applicable | {reason}", reason=reason)
+
+    def missing(self) -> list[str]:
+        """Claims of this chapter that nothing has checked yet."""
+        done = {result["id"] for result in self.results}
+        return [name for name in self.known if name not in done]
+
+    def summary(self) -> str:
+        """One line: how many checks ended in which state."""
+        states = [result["state"] for result in self.results]
+        counts = [f"{states.count(s)} {s}" for s in dict.fromkeys(states)]
+        left = [f"{len(self.missing())} unchecked"] if self.missing() else []
+        return f"{len(self.known)} claims, {len(states)} checks: " + ", ".join(counts + left)
+
+    def _definition(self, claim: str) -> Definition:
+        if claim not in self.known:
+            raise ValueError(f"claim must be one of chapter {self.chapter}, got {claim!r}")
+        return self.known[claim]
+
+    def _record(self, claim: str, state: str, text: str, **fields: Any) -> None:
+        now = time.perf_counter()
+        result = {"id": claim, "chapter": self.chapter, "tier": self.tier, "state": state}
+        result |= {"seconds": now - self._since, **fields}
+        self._since = now
+        self.results.append(result)
+        display(_Line(result, text))
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _rounded(value: Any, tolerance: float) -> str:
+    """A number with the digits that its tolerance leaves meaningful, at most six."""
+    if not isinstance(value, float):
+        return str(value)
+    digits = 6 if tolerance <= 0 else int(np.clip(-np.log10(tolerance) - 1, 2, 6))
+    text = f"{value:.{digits}g}"
+    return "0" if abs(value) < max(tolerance, 1e-12) else text
