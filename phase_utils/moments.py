@@ -54,7 +54,7 @@ class Moments:
         self._check_realisable()
 
     def _check_realisable(self) -> None:
-        power = (self.signals**2).reshape(self.d, -1).sum(axis=1)
+        power = (self.signals**2).reshape(-1, self.k).sum(axis=1)
         total = float(self.eigenvalues[-1]) * self.Eyy
         hidden = power[self.eigenvalues == 0].sum()
         if hidden > RANGE_TOLERANCE**2 * total:
@@ -153,7 +153,7 @@ class Moments:
     def residual_variance(self) -> float:
         """E[y^2] - E[xy]^T A0^+ E[xy]: the loss of the best linear predictor."""
         kept = self.eigenvalues > 0
-        explained = (self.signals[kept] ** 2).reshape(kept.sum(), -1).sum(axis=1)
+        explained = (self.signals[kept] ** 2).reshape(-1, self.k).sum(axis=1)
         return self.Eyy - float(np.sum(explained / self.eigenvalues[kept]))
 
     def __repr__(self) -> str:

@@ -45,7 +45,7 @@ class Settings:
     learning_rate: float = 0.002
     momentum: float = 0.9
     memory: int = 8
-    step_cap: float = 0.1
+    step_cap: float = 0.2
 
     def __post_init__(self) -> None:
         one_of("method", self.method, ("lbfgs", "sgd"))

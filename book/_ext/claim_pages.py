@@ -63,7 +63,7 @@ class Book:
         self.env = env
         self.definitions = claims.definitions()
         known = {(d.chapter, d.id) for d in self.definitions}
-        self.chapters = sorted({d.chapter for d in self.definitions}, key=lambda c: (not c, c))
+        self.chapters = sorted({d.chapter for d in self.definitions})
         self.results: dict[tuple[str, str], list[Result]] = {key: [] for key in known}
         self.strangers: list[Result] = []
         for result in self._read():
@@ -81,17 +81,18 @@ class Book:
         """Return the definitions of one chapter."""
         return [d for d in self.definitions if d.chapter == chapter]
 
+    def of_claim(self, definition: claims.Definition) -> list[Result]:
+        """Return the results of the checks of one claim."""
+        return self.results[definition.chapter, definition.id]
+
     def state(self, definition: claims.Definition) -> str:
         """Return the worst state among the checks of a claim."""
-        states = [r["state"] for r in self.results[definition.chapter, definition.id]]
+        states = [r["state"] for r in self.of_claim(definition)]
         return min(states, key=STATES.index, default="untested")
 
     def tier(self, chapter: str) -> str:
         """Return the tier at which the chapter ran."""
-        return next((str(r["tier"]) for d in self.of(chapter) for r in self._all(d)), "")
-
-    def _all(self, definition: claims.Definition) -> list[Result]:
-        return self.results[definition.chapter, definition.id]
+        return next((str(r["tier"]) for d in self.of(chapter) for r in self.of_claim(d)), "")
 
     def seconds(self, chapter: str) -> float | None:
         """Return how long the chapter took to execute."""
@@ -103,7 +104,7 @@ class Book:
         for d in self.definitions:
             if self.state(d) == "fail":
                 yield f"claim {d.id} of {d.chapter} failed"
-            elif d.chapter and not self._all(d):
+            elif not self.of_claim(d):
                 yield f"claim {d.id} is not checked by its chapter {d.chapter}"
         for r in self.strangers:
             yield f"{r['chapter']} checks {r['id']}, which the ledger does not have there"
@@ -142,7 +143,7 @@ class Generated(SphinxDirective):
     def chapter(self, name: str) -> list[nodes.Node]:
         """Return a link to a chapter under its own title."""
         known = f"notebooks/{name}" in self.env.found_docs
-        return [self.paragraph(f"{{doc}}`/notebooks/{name}`" if known else name or "no chapter")]
+        return [self.paragraph(f"{{doc}}`/notebooks/{name}`" if known else name)]
 
 
 class ClaimStatus(Generated):
@@ -176,10 +177,9 @@ class ClaimStatus(Generated):
 
     def _section(self, book: Book, chapter: str) -> nodes.section:
         docname = f"notebooks/{chapter}"
-        name = self.env.titles[docname].astext() if docname in self.env.titles else chapter
-        name = name or "Without a check"
-        section = nodes.section(ids=[nodes.make_id(f"claims-of-{chapter or 'no-chapter'}")])
-        section += nodes.title(text=name)
+        section = nodes.section(ids=[nodes.make_id(f"claims-of-{chapter}")])
+        title = self.env.titles.get(docname)
+        section += nodes.title(text=title.astext() if title else chapter)
         tier = book.tier(chapter)
         if tier:
             section += self.paragraph(f"Chapter {{doc}}`/{docname}`, run at the tier `{tier}`.")
@@ -189,8 +189,7 @@ class ClaimStatus(Generated):
         return section
 
     def _rows(self, book: Book, definition: claims.Definition) -> Iterable[list[list[nodes.Node]]]:
-        results = book.results[definition.chapter, definition.id]
-        for i, result in enumerate(results or [{"state": "untested"}]):
+        for i, result in enumerate(book.of_claim(definition) or [{"state": "untested"}]):
             first = i == 0
             route = result.get("route")
             reason = result.get("reason")

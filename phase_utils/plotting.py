@@ -1,0 +1,97 @@
+"""One figure style for the whole book: colour-blind safe, transparent, the same in print and dark."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette without its yellow, which is too pale on white
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+_STYLE: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.prop_cycle": mpl.cycler(color=COLOURS),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": "medium",
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 100,
+    "figure.facecolor": "none",
+    "font.size": 10,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4,
+    "mathtext.fontset": "cm",
+    "savefig.bbox": "tight",
+    "savefig.facecolor": "none",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "phase-book",
+}
+
+
+def use_style() -> None:
+    """Set the book's style for all following figures; in a notebook emit SVG and PDF.
+
+    SVG for pages, where it stays sharp and can be inverted in dark mode; PDF for print.
+    """
+    os.environ.setdefault("SOURCE_DATE_EPOCH", "0")  # the same figure is the same file
+    mpl.rcParams.update(_STYLE)
+    try:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg", "pdf")
+    except (ImportError, AttributeError):  # no notebook: the figure formats are the caller's
+        return
+
+
+def depth_style(depth: int) -> dict[str, Any]:
+    """Return colour and marker of a depth, the same in every figure."""
+    return {
+        "color": COLOURS[depth % len(COLOURS)],
+        "marker": MARKERS[depth % len(MARKERS)],
+    }
+
+
+def panels(columns: int = 1, *, width: float = 7.2, height: float = 3.0) -> tuple[Figure, Any]:
+    """Return a figure with `columns` panels side by side (an Axes, or an array of them)."""
+    return plt.subplots(1, columns, figsize=(width, height))
+
+
+def residual_panels(
+    columns: int = 1, *, width: float = 7.2, height: float = 4.2
+) -> tuple[Figure, Any, Any]:
+    """Return a figure, its main panels, and a smaller residual panel below each, sharing x."""
+    figure, axes = plt.subplots(
+        2,
+        columns,
+        figsize=(width, height),
+        sharex="col",
+        squeeze=False,
+        height_ratios=[3, 1],
+    )
+    return figure, axes[0], axes[1]
+
+
+def mark(axes: Axes | Sequence[Axes], x: float, label: str, *, colour: str = "0.4") -> None:
+    """Draw a labelled vertical line at x, to mark a transition or a spinodal."""
+    for axis in [axes] if isinstance(axes, Axes) else axes:
+        axis.axvline(x, color=colour, linestyle="--", linewidth=1)
+        axis.annotate(
+            label,
+            (x, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(2, -2),
+            textcoords="offset points",
+            va="top",
+            fontsize="small",
+            color=colour,
+        )

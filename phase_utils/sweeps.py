@@ -1,0 +1,181 @@
+"""Training sweeps: every depth, decay, initial scale and seed of a plan, as one labelled dataset."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from phase_utils._check import Array, integer, non_negative
+from phase_utils.moments import Moments
+from phase_utils.networks import LinearNetwork
+from phase_utils.training import Settings, train
+
+if TYPE_CHECKING:
+    import xarray
+
+# A batch whose optimiser state stays in the cache is faster on a CPU; a GPU wants large ones.
+BATCH_BYTES = {"cpu": 32 * 2**20, "cuda": 2**30}
+DIMENSIONS = ("depth", "gamma", "init_scale", "seed")
+UNITS = {
+    "depth": ("number of hidden layers D", "1"),
+    "gamma": ("weight decay, of the penalty gamma |w|^2", "units of y^2 / units of w^2"),
+    "init_scale": ("standard deviation of the initial weights", "units of w"),
+    "seed": ("seed of the initial weights", "1"),
+    "direction": ("direction in which gamma is changed", "1"),
+    "loss": ("loss with decay", "units of y^2"),
+    "data_loss": ("loss without decay", "units of y^2"),
+    "slope": ("penalty that gamma multiplies; dL/dgamma at a minimum", "units of w^2"),
+    "B": ("order parameter B = |beta|^(1/(D+1))", "units of w"),
+    "status": ("how the training ended", "1"),
+    "steps": ("evaluations of loss and gradient", "1"),
+}
+
+
+def sweep(
+    moments: Moments,
+    *,
+    gamma: Any,
+    depth: Any = (0, 1, 2),
+    width: Any = 32,
+    noise_variance: Any = 0.0,
+    init_scale: Any = (0.01, 0.3),
+    seed: Any = range(4),
+    settings: Settings | None = None,
+    device: str = "auto",
+    progress: bool = False,
+) -> "xarray.Dataset":
+    """Train a linear network for every combination of depth, gamma, initial scale and seed.
+
+    Parameters
+    ----------
+    moments : the data.
+    gamma : 1-D, >= 0, without repeats; the weight decays, in the units of the loss per |w|^2.
+    depth : int >= 0, or several without repeats.
+    width, noise_variance : as for `LinearNetwork`, the same for all depths.
+    init_scale : float >= 0, or several: standard deviation of the initial weights.
+    seed : int >= 0, or several. Equal seeds start from the same normal deviates at all gammas and
+        scales.
+    settings : of the training.
+    device : "auto" (CUDA where there is one, else the CPU) or a torch device.
+    progress : whether to show a progress bar.
+
+    Returns
+    -------
+    xarray.Dataset
+        loss, data_loss, slope, B, status and steps over (depth, gamma, init_scale, seed), the
+        coordinates in the order given; settings and versions are its attributes. A row with a
+        status other than "converged" is kept as it is: select with `ds.where`.
+
+    Raises
+    ------
+    ValueError
+        For an argument out of range, before anything is trained.
+    """
+    if not isinstance(moments, Moments):
+        raise ValueError(f"moments must be a Moments, got {type(moments).__name__}")
+    settings = Settings() if settings is None else settings
+    axes = {
+        "depth": _axis("depth", depth, whole=True),
+        "gamma": _axis("gamma", gamma),
+        "init_scale": _axis("init_scale", init_scale),
+        "seed": _axis("seed", seed, whole=True),
+    }
+    if np.ndim(gamma) != 1:
+        raise ValueError(f"gamma must be 1-D, got {np.ndim(gamma)} dimensions")
+    place = _device(device)
+    networks = [
+        LinearNetwork(moments, depth=int(D), width=width, noise_variance=noise_variance)
+        for D in axes["depth"]
+    ]
+    plan = [
+        (level, rows)
+        for level, network in enumerate(networks)
+        for rows in _batches(network, axes, settings, place)
+    ]
+    grid = np.meshgrid(axes["gamma"], axes["init_scale"], axes["seed"], indexing="ij")
+    gammas, scales, seeds = (values.ravel() for values in grid)
+    measured: dict[str, Any] = {}
+    for level, rows in _shown(plan, progress):
+        init = networks[level].initial_weights(scales[rows], seeds[rows], device=place)
+        result = train(networks[level], init, gammas[rows], settings)
+        for name in ("loss", "data_loss", "slope", "B", "status", "steps"):
+            values = getattr(result, name)
+            target = measured.setdefault(
+                name, np.empty((len(networks), len(gammas)), dtype=values.dtype)
+            )
+            target[level, rows] = values
+    shape = tuple(len(axis) for axis in axes.values())
+    return labelled(
+        {name: values.reshape(shape) for name, values in measured.items()},
+        axes,
+        {
+            "moments": repr(moments),
+            "width": str(width),
+            "noise_variance": str(noise_variance),
+            "device": str(place),
+            **asdict(settings),
+        },
+    )
+
+
+def labelled(
+    values: dict[str, Any], axes: dict[str, Any], attributes: dict[str, Any]
+) -> "xarray.Dataset":
+    """Dataset of arrays over `axes`, with names and units, attributes and library versions."""
+    import xarray
+
+    dataset = xarray.Dataset(
+        {name: (tuple(axes), array) for name, array in values.items()}, coords=axes
+    )
+    for name in dataset.variables:
+        dataset[name].attrs["long_name"], dataset[name].attrs["units"] = UNITS[str(name)]
+    versions = {"numpy": np.__version__, "torch": torch.__version__, "xarray": xarray.__version__}
+    dataset.attrs = {**attributes, **{f"{name}_version": v for name, v in versions.items()}}
+    return dataset
+
+
+def _axis(name: str, value: Any, *, whole: bool = False) -> Array:
+    """A coordinate: 1-D, non-negative, without repeats, of integers if `whole`."""
+    if isinstance(value, range):
+        value = list(value)
+    array = np.atleast_1d(non_negative(name, value, ndim=(0, 1)))
+    if len(np.unique(array)) != len(array):
+        values, counts = np.unique(array, return_counts=True)
+        raise ValueError(f"{name} must not repeat values, got {values[counts > 1][0]:g} twice")
+    if whole:
+        return np.array([integer(name, v, minimum=0) for v in array.tolist()])
+    return array
+
+
+def _device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, TypeError):
+        raise ValueError(
+            f"device must be auto or a torch device present here, got {device!r}"
+        ) from None
+
+
+def _batches(
+    network: LinearNetwork, axes: dict[str, Array], settings: Settings, device: torch.device
+) -> Iterator[slice]:
+    """Slices of the rows of a depth, each small enough for its optimiser state to fit."""
+    total = len(axes["gamma"]) * len(axes["init_scale"]) * len(axes["seed"])
+    parameters = sum(rows * columns for rows, columns in network.shapes)
+    moments = sum(width**2 for width in network.widths) if any(network.noises) else 0
+    per_row = 8 * ((2 * settings.memory + 16) * parameters + 8 * moments)
+    size = max(1, BATCH_BYTES.get(device.type, BATCH_BYTES["cuda"]) // per_row)
+    for start in range(0, total, size):
+        yield slice(start, min(start + size, total))
+
+
+def _shown(plan: list[Any], progress: bool) -> Any:
+    if not progress:
+        return plan
+    from tqdm import tqdm
+
+    return tqdm(plan, desc="sweep", unit="batch")

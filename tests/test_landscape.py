@@ -1,0 +1,155 @@
+"""The exact theory against closed forms, brute force and properties that hold for any spectrum."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import phase_utils as pu
+
+E, a = 0.45, 1.0
+
+
+def closed_forms(D, E, a, N):
+    """Coexistence, u* and spinodal of isotropic data."""
+    gamma = (E**2 / D**2) ** (D / (D + 1)) * ((D - 1) / (a * N)) ** ((D - 1) / (D + 1))
+    u = ((D - 1) * gamma / (a * N)) ** (1 / D)
+    u_s = (E * (D - 1) / (2 * a * N * D)) ** (2 / (D + 1))
+    return gamma, u, E * u_s ** ((D - 1) / 2) * (D + 1) / (2 * D), u_s
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5, 20])
+@pytest.mark.parametrize("noise_variance", [0.0, 0.5])
+def test_isotropic_closed_forms(depth, noise_variance):
+    land = pu.Landscape(pu.Moments.isotropic(3, 0.7, E), depth, 8, noise_variance)
+    gamma, u, gamma_s, u_s = closed_forms(depth, E, 0.7, land.noise_factor)
+    (transition,), (spinodal,) = land.transitions(), land.spinodals()
+    assert transition.order == 1
+    assert transition.B_above == 0
+    heat = E**2 / (0.7 * land.noise_factor) * (1 - 1 / depth**2)
+    found = [transition.gamma, transition.B_below**2, transition.latent_heat]
+    assert found == pytest.approx([gamma, u, heat], rel=1e-10)
+    assert [spinodal.gamma, spinodal.B**2] == pytest.approx([gamma_s, u_s], rel=1e-10)
+
+
+def test_depth_one_is_second_order_at_the_signal_whatever_width_noise_and_spectrum():
+    moments = pu.Moments.from_spectrum([0.1, 1, 4], [0.1, 0.3, 0.2], 1.0)
+    for width, noise in [(1, 0.0), (4, 0.3), (64, 2.0)]:
+        (transition,) = pu.Landscape(moments, 1, width, noise).transitions()
+        assert (transition.gamma, transition.order) == (moments.signal, 2)
+
+
+def test_ridge_is_exact_and_has_no_transition():
+    moments = pu.Moments.from_spectrum([0.1, 1, 4], [0.1, 0.3, 0.2], 1.0)
+    land = pu.Landscape(moments, 0)
+    gamma = np.geomspace(1e-6, 1e6, 50)
+    w = moments.signals / (moments.eigenvalues + gamma[:, None])
+    found = land.global_minimum(gamma)
+    np.testing.assert_allclose(found.loss, 1.0 - w @ moments.signals, rtol=1e-13)
+    np.testing.assert_allclose(found.slope, np.sum(w**2, axis=1), rtol=1e-9)
+    assert land.transitions() == []
+
+
+def test_cascade_of_anisotropic_data():
+    land = pu.Landscape(pu.Moments.from_spectrum([1, 1e-4], np.sqrt([0.2, 0.001]), 20.0), 2)
+    found = [(t.gamma, t.B_below, t.B_above) for t in land.transitions()]
+    assert found[0] == pytest.approx((0.08706086, 5.3566, 0.6960), abs=5e-5)
+    assert found[1] == pytest.approx((0.13662865, 0.6111, 0), abs=5e-5)
+    gamma = np.linspace(0.001, 0.2, 400)
+    grid = land.loss(np.linspace(0, 10, 20001)[:, None], gamma).min(axis=0)
+    minimum = land.global_minimum(gamma)
+    assert np.all(minimum.loss <= grid + minimum.gap)
+    np.testing.assert_allclose(minimum.loss, grid, atol=1e-4)
+
+
+def test_784_eigenvalues_over_12_decades_are_certified():
+    rng = np.random.default_rng(0)
+    values = np.logspace(-12, 0, 784)
+    signals = rng.normal(size=784) * np.sqrt(values) / 28
+    moments = pu.Moments.from_spectrum(values, signals, 1.2 * np.sum(signals**2 / values))
+    for depth in (1, 2, 5):
+        land = pu.Landscape(moments, depth)
+        gamma = np.concatenate([[0], np.geomspace(1e-14, 10, 300)])
+        minimum = land.global_minimum(gamma)
+        assert minimum.gap.max() <= 1e-10 * moments.Eyy
+        grid = land.loss(np.geomspace(1e-3, 1e5, 4000)[:, None], gamma[1:]).min(axis=0)
+        assert np.all(minimum.loss[1:] - minimum.gap[1:] <= grid)
+        here = land.loss(minimum.B[1:], gamma[1:])
+        np.testing.assert_allclose(here, minimum.loss[1:], rtol=1e-9, atol=1e-12)
+
+
+spectra = st.lists(
+    st.tuples(
+        st.one_of(st.just(0.0), st.just(1.0), st.floats(-12, 1).map(lambda x: 10.0**x)),
+        st.one_of(st.just(0.0), st.floats(-1, 1)),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    spectra,
+    st.sampled_from([1, 2, 3, 7, 100, 1000]),
+    st.sampled_from([0.0, 0.1, 5.0]),
+    st.lists(st.floats(-6, 1), min_size=1, max_size=5),
+)
+def test_no_grid_point_lies_below_the_certified_minimum(modes, depth, noise, log_gammas):
+    values = np.array([mode[0] for mode in modes])
+    signals = np.array([mode[1] for mode in modes]) * np.sqrt(values)
+    kept = values > 0
+    Eyy = 0.1 + float(np.sum(signals[kept] ** 2 / values[kept]))
+    moments = pu.Moments.from_spectrum(values, signals, Eyy)
+    land = pu.Landscape(moments, depth, 4, noise)
+    gamma = 10.0 ** np.array(log_gammas)
+    minimum = land.global_minimum(gamma)
+    B = np.concatenate([[0], np.geomspace(1e-4, 1e6, 3000)])
+    grid = land.loss(B[:, None], gamma)
+    assert np.all(minimum.gap <= 1e-10 * Eyy)
+    assert np.all(minimum.loss - minimum.gap <= grid.min(axis=0))
+    for g in gamma:
+        for b in land.minima(g):
+            around = land.loss(b * (1 + np.array([-1e-4, 0, 1e-4])), g)
+            assert around[1] <= around.min() + 1e-13 * Eyy
+
+
+def test_slope_is_the_derivative_of_the_loss():
+    moments = pu.Moments.from_spectrum([0.1, 1, 4], [0.1, 0.3, 0.2], 1.0)
+    for depth in (0, 1, 2, 4):
+        land = pu.Landscape(moments, depth, 8, 0.4)
+        gamma, h = np.array([0.01, 0.05, 0.3]), 1e-5
+        up, down = land.global_minimum(gamma + h).loss, land.global_minimum(gamma - h).loss
+        slope = land.global_minimum(gamma).slope
+        np.testing.assert_allclose((up - down) / (2 * h), slope, rtol=1e-6, atol=1e-9)
+
+
+def test_no_signal_means_no_learning():
+    land = pu.Landscape(pu.Moments([[1.0]], [0.0], 2.0), 2)
+    assert land.transitions() == []
+    assert land.spinodals() == []
+    assert land.minima(0.1).tolist() == [0.0]
+    assert land.global_minimum([0, 1.0]).loss.tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: pu.Landscape(m, -1), "depth must be an integer >= 0, got -1"),
+        (lambda m: pu.Landscape(m, 1.5), "depth must be an integer"),
+        (lambda m: pu.Landscape(m, 2, 0), "width must be an integer >= 1, got 0"),
+        (lambda m: pu.Landscape(m, 2, 1.5), "width must be an integer"),
+        (lambda m: pu.Landscape(m, 2, None, 0.1), "width must be given"),
+        (lambda m: pu.Landscape(m, 2, 4, -0.1), "noise_variance must be >= 0"),
+        (lambda m: pu.Landscape(m).global_minimum(-1), "gamma must be >= 0, got -1"),
+        (lambda m: pu.Landscape(m).global_minimum(np.nan), "gamma must be finite, got nan"),
+        (lambda m: pu.Landscape(m).loss(-1, 1), "B must be >= 0"),
+        (lambda m: pu.Landscape(m).minima(0), "gamma must be > 0"),
+        (lambda m: pu.Landscape(m).paper_b(1), "width must be given"),
+        (lambda m: pu.Landscape("x"), "moments must be a Moments"),
+        (lambda m: pu.Landscape(pu.Moments(m.A0, np.ones((3, 2)), 9)), "one output"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+        call(pu.Moments.isotropic(3))
