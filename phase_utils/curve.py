@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit
+from scipy.special import expit, log_expit
 
 from phase_utils._check import Array
 
@@ -51,16 +51,16 @@ class Curve:
     eigenvalues, signals : (d,) arrays a_i >= 0 and e_i; modes without signal drop out.
     Eyy : float, E[y^2].
     depth : real D >= 0.
-    noise_factor : N >= 1.
+    log_noise_factor : ln N >= 0, in logarithms because N = (1 + s2/d0)^D overflows.
     """
 
     def __init__(
-        self, eigenvalues: Array, signals: Array, Eyy: float, depth: float, noise_factor: float
+        self, eigenvalues: Array, signals: Array, Eyy: float, depth: float, log_noise_factor: float
     ) -> None:
         active = (signals != 0) & (eigenvalues > 0)
-        self.log_a = np.log(noise_factor) + np.log(eigenvalues[active])  # of N a_i
-        self.e2 = signals[active] ** 2
-        self.gain = self.e2 / np.exp(self.log_a)  # what each mode can take off the loss
+        self.log_a = log_noise_factor + np.log(eigenvalues[active])  # of N a_i
+        self.log_e2 = 2 * np.log(np.abs(signals[active]))
+        self.gain = np.exp(self.log_e2 - self.log_a)  # what each mode can take off the loss
         self.Eyy, self.depth = Eyy, depth
         self.trivial = not active.any()
         if self.trivial:
@@ -71,14 +71,22 @@ class Curve:
 
     def log_gain(self, s: Array) -> tuple[Array, Array]:
         """ln G and P at s, (n,) each."""
-        G, P = np.empty_like(s), np.empty_like(s)
-        block = max(1, MAX_ELEMENTS // len(self.e2))
+        log_G, P = np.empty_like(s), np.empty_like(s)
+        block = max(1, MAX_ELEMENTS // len(self.log_e2))
         for i in range(0, len(s), block):
-            q_bar = expit(-(s[i : i + block, None] + self.log_a))  # 1 - q without cancellation
-            weight = self.e2 * q_bar**2
-            G[i : i + block] = weight.sum(axis=1)
-            P[i : i + block] = (weight * (1 - q_bar)).sum(axis=1)
-        return np.log(G), P / G
+            log_total, weight, q = self._weights(s[i : i + block])
+            log_G[i : i + block] = log_total
+            P[i : i + block] = (weight * q).sum(axis=1)
+        return log_G, P
+
+    def _weights(self, s: Array) -> tuple[Array, Array, Array]:
+        """ln G (n,), w_i and q_i (n, modes): in logarithms, so that nothing under- or overflows."""
+        x = s[:, None] + self.log_a
+        log_weight = self.log_e2 + 2 * log_expit(-x)
+        top = log_weight.max(axis=1, keepdims=True)
+        weight = np.exp(log_weight - top)
+        total = weight.sum(axis=1, keepdims=True)
+        return (top + np.log(total))[:, 0], weight / total, expit(x)
 
     def log_gamma(self, s: Array) -> tuple[Array, Array]:
         """ln(gamma) and its derivative in s, (n,) each."""
@@ -93,7 +101,7 @@ class Curve:
     def data_loss(self, s: Array) -> Array:
         """f = E[y^2] - sum_i e_i^2 / (N a_i) (1 - (1-q_i)^2) at s, (n,)."""
         taken = np.empty_like(s)
-        block = max(1, MAX_ELEMENTS // len(self.e2))
+        block = max(1, MAX_ELEMENTS // len(self.log_e2))
         for i in range(0, len(s), block):
             q = expit(s[i : i + block, None] + self.log_a)
             taken[i : i + block] = (self.gain * (q * (2 - q))).sum(axis=1)
@@ -198,13 +206,11 @@ class Curve:
 
     def _p_and_slope(self, s: Array) -> tuple[Array, Array]:
         P, slope = np.empty_like(s), np.empty_like(s)
-        block = max(1, MAX_ELEMENTS // len(self.e2))
+        block = max(1, MAX_ELEMENTS // len(self.log_e2))
         for i in range(0, len(s), block):
-            q_bar = expit(-(s[i : i + block, None] + self.log_a))
-            weight = self.e2 * q_bar**2
-            weight /= weight.sum(axis=1, keepdims=True)
-            mean = (weight * (1 - q_bar)).sum(axis=1)
-            variance = (weight * (1 - q_bar - mean[:, None]) ** 2).sum(axis=1)
+            _, weight, q = self._weights(s[i : i + block])
+            mean = (weight * q).sum(axis=1)
+            variance = (weight * (q - mean[:, None]) ** 2).sum(axis=1)
             P[i : i + block], slope[i : i + block] = mean, mean * (1 - mean) - 3 * variance
         return P, slope
 

@@ -63,11 +63,11 @@ class Landscape:
         if self.noise_variance > 0 and self.width is None:
             raise ValueError("width must be given where noise_variance > 0, got None")
         ratio = self.noise_variance / self.width if self.width else 0.0
-        self.noise_factor = float((1 + ratio) ** self.depth)
+        log_N = self.depth * float(np.log1p(ratio))
+        with np.errstate(over="ignore"):
+            self.noise_factor = float(np.exp(log_N))
         signals = moments.signals.reshape(-1)
-        self.curve = Curve(
-            moments.eigenvalues, signals, moments.Eyy, self.depth, self.noise_factor
-        )
+        self.curve = Curve(moments.eigenvalues, signals, moments.Eyy, self.depth, log_N)
 
     def loss(self, B: Any, gamma: Any) -> Array:
         """Eq. 6 at B >= 0 and gamma >= 0 (broadcast together), depth >= 1.

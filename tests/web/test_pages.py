@@ -35,7 +35,7 @@ OVERFLOW = """() => {
   const width = document.documentElement.clientWidth;
   const scrolls = e => e && (["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX)
                              || scrolls(e.parentElement));
-  const wide = [...document.querySelectorAll("main *")].filter(
+  const wide = [...document.querySelectorAll(".bd-article *")].filter(
     e => e.getBoundingClientRect().right > width + 1 && !scrolls(e.parentElement));
   return [document.documentElement.scrollWidth - width,
           wide.slice(0, 3).map(e => e.outerHTML.slice(0, 120))];
