@@ -1,7 +1,7 @@
 """The claim ledger: what the paper states, with a check that could fail.
 
-`ledger.toml` defines the claims; a chapter opens `Ledger(chapter, tier)` and checks them. Each check
-is displayed as one line and travels in the notebook's outputs under the mime type of `MIME`, from
+`ledger/CHAPTER.toml` defines the claims of a chapter, which opens `Ledger(chapter, tier)` and checks
+them. Each check is displayed as one line and travels in the notebook's outputs under the mime type of `MIME`, from
 which the book's status page and the tests collect it. A failed claim does not stop the chapter.
 """
 
@@ -21,7 +21,7 @@ from phase_utils._check import one_of
 MIME = "application/vnd.phase-claims+json"
 TIERS = ("smoke", "book", "paper")
 VERDICTS = ("confirmed", "corrected", "refuted", "extended")
-LEDGER = Path(__file__).with_name("ledger.toml")
+LEDGER = Path(__file__).with_name("ledger")
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class Definition:
 
 @cache
 def definitions() -> tuple[Definition, ...]:
-    """Return all claims of the ledger in its order; ValueError where the ledger is malformed."""
+    """Return all claims, chapter by chapter; ValueError where the ledger is malformed."""
     found: dict[str, Definition] = {}
-    for chapter, entries in tomllib.loads(LEDGER.read_text(encoding="utf-8")).items():
-        for name, fields in entries.items():
+    for path in sorted(LEDGER.glob("*.toml")):
+        for name, fields in tomllib.loads(path.read_text(encoding="utf-8")).items():
             if name in found:
                 raise ValueError(f"claim {name} stands twice in the ledger")
             one_of(f"verdict of {name}", fields.get("verdict"), VERDICTS)
-            found[name] = Definition(id=name, chapter=chapter, **fields)
+            found[name] = Definition(id=name, chapter=path.stem, **fields)
     return tuple(found.values())
 
 

@@ -17,6 +17,7 @@ State = dict[str, Tensor]  # everything batch first, so that finished rows can b
 
 CHECK_EVERY = 10  # ticks between looks at convergence
 STEP_FLOOR = 1e-3  # the step cap of weights smaller than this is that of weights of this norm
+PROBE = 1e-3  # length of the step that measures the curvature at the start, in units of the cap
 DECREASE = 1e-4  # Armijo's constant
 CURVATURE = 1e-8  # least cosine between step and change of gradient that is learned from
 REFUSALS = 12  # refused trials in a row after which the memory is dropped
@@ -30,7 +31,7 @@ RUNNING, CONVERGED, DIVERGED, NONFINITE, STALLED = range(5)
 class Method(Protocol):
     """A minimiser: prepares its part of the state, then advances the state by one tick."""
 
-    def start(self, state: State) -> None: ...
+    def start(self, state: State, evaluate: Evaluate) -> None: ...
 
     def tick(self, state: State, evaluate: Evaluate) -> None: ...
 
@@ -49,14 +50,19 @@ class Lbfgs:
         self.step_cap = step_cap
         self.slot = 0
 
-    def start(self, state: State) -> None:
+    def start(self, state: State, evaluate: Evaluate) -> None:
         x, g = state["x"], state["g"]
         n, P = x.shape
         pairs = 2 * self.memory  # steps first, then changes of the gradient
+        longest = self._longest(x) / _norm(g).clamp_min(torch.finfo(x.dtype).tiny)
+        # The first step is the Cauchy step: a warm start must not be thrown out of its basin.
+        probe = (-PROBE * longest)[:, None] * g
+        change = evaluate(x + probe, state["gamma"])[1] - g
+        cauchy = _dot(probe, probe) / _dot(probe, change)
         state["basis"] = x.new_zeros(n, pairs, P)
         state["gram"] = x.new_zeros(n, pairs, pairs)
         state["inverse"] = x.new_zeros(n, self.memory)  # 1 / (s.y), 0 where a slot is empty
-        state["h0"] = self._longest(x) / _norm(g).clamp_min(torch.finfo(x.dtype).tiny)
+        state["h0"] = torch.where(cauchy > 0, torch.minimum(cauchy, longest), longest)
         state["gain"] = x.new_ones(n)
         state["refused"] = x.new_zeros(n)
         self._aim(state, -state["h0"][:, None] * g)
@@ -169,7 +175,7 @@ class HeavyBall:
         self.learning_rate = learning_rate
         self.momentum = momentum
 
-    def start(self, state: State) -> None:
+    def start(self, state: State, evaluate: Evaluate) -> None:
         state["v"] = torch.zeros_like(state["x"])
 
     def tick(self, state: State, evaluate: Evaluate) -> None:
@@ -221,7 +227,7 @@ def minimise(
     tolerance = max(tolerance, 8 * torch.finfo(x.dtype).eps)
     alive = np.ones(int(sound.sum()), dtype=bool)
     if alive.size:
-        method.start(state)
+        method.start(state, evaluate)
     tick = 0
     while alive.any():
         verdict = _judge(state, method, tolerance, gives_up)

@@ -159,6 +159,10 @@ class ClaimStatus(Generated):
 
     def _summary(self, book: Book) -> nodes.table:
         lines = [(self.chapter(c), book.of(c), book.seconds(c)) for c in book.chapters]
+        # a verdict or a state that does not occur would be a column of zeros
+        found = {d.verdict for d in book.definitions} | {book.state(d) for d in book.definitions}
+        verdicts = [v for v in VERDICTS if v in found]
+        states = [s for s in reversed(STATES) if s in found or s in ("pass", "fail")]
         spent = [seconds for _, _, seconds in lines if seconds is not None]
         total = [nodes.paragraph("", "", nodes.strong(text="All"))]
         rows = []
@@ -166,14 +170,13 @@ class ClaimStatus(Generated):
             *lines,
             (total, list(book.definitions), sum(spent) if spent else None),
         ):
-            verdicts = Counter(d.verdict for d in definitions)
-            states = Counter(book.state(d) for d in definitions)
-            counts = [len(definitions), *(verdicts[v] for v in VERDICTS)]
-            counts += [states[s] for s in reversed(STATES)]
-            texts = [*map(str, counts), number(seconds, ".0f")]
+            counts = Counter(d.verdict for d in definitions)
+            counts.update(book.state(d) for d in definitions)
+            texts = [str(n) for n in (len(definitions), *(counts[c] for c in (*verdicts, *states)))]
+            texts.append(number(seconds, ".0f"))
             rows.append([title, *[[nodes.paragraph(text=text)] for text in texts]])
-        heads = ["Chapter", "Claims", *VERDICTS, *reversed(STATES), "seconds"]
-        return self.table([h[0].upper() + h[1:] for h in heads], rows, "claim-summary")
+        heads = ["chapter", "claims", *verdicts, *states, "seconds"]
+        return self.table([head.capitalize() for head in heads], rows, "claim-summary")
 
     def _section(self, book: Book, chapter: str) -> nodes.section:
         docname = f"notebooks/{chapter}"
@@ -243,18 +246,20 @@ class ClaimCorrections(Generated):
         book = Book(self.env)
         rows = []
         for d in book.definitions:
-            if d.corrected:
-                state = ClaimRole.link(d.id, book.state(d), self.env.docname)
-                rows.append(
-                    [
-                        [self.paragraph(f"**{d.source}**")],
-                        self.markdown(d.printed),
-                        self.markdown(d.corrected),
-                        self.markdown(d.consequence),
-                        [*self.chapter(d.chapter), nodes.paragraph("", "", state)],
-                    ]
-                )
-        heads = ["Where", "As printed", "Correct", "What follows", "Checked in"]
+            if not d.corrected:
+                continue
+            state = ClaimRole.link(d.id, book.state(d), self.env.docname)
+            where = nodes.paragraph("", "", nodes.strong(text=d.source))
+            check = nodes.paragraph("", "", state, classes=["claim-note"])
+            follows = self.paragraph(d.consequence, "claim-note")
+            rows.append(
+                [
+                    [where, *self.chapter(d.chapter), check],
+                    self.markdown(d.printed),
+                    [*self.markdown(d.corrected), *([follows] if d.consequence else [])],
+                ]
+            )
+        heads = ["Where", "As printed", "Correct, and what follows"]
         return [self.table(heads, rows, "claim-corrections")]
 
 

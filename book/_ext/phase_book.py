@@ -16,13 +16,13 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
-from sphinx.environment.collectors.toctree import TocTreeCollector
+from sphinx_external_toc.collectors import CollectorWithStyles as Collector
 
 MATHJAX = "sphinx-mathjax-offline"
 # All that a page asks for: TeX input with its extensions, CHTML output with its fonts.
 MATHJAX_PARTS = ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts")
 
-assign_in_order = TocTreeCollector.assign_section_numbers
+assign_in_order = Collector.assign_section_numbers
 
 
 def execution_key(root: Path) -> str:
@@ -61,7 +61,7 @@ def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
             shutil.copy2(source / part, target / part)
 
 
-def assign_by_file(collector: TocTreeCollector, env: BuildEnvironment) -> list[str]:
+def assign_by_file(collector: Collector, env: BuildEnvironment) -> list[str]:
     """Number the sections of notebooks/NN_name as NN.1, NN.2, ...; return what has changed."""
     before = env.toc_secnumbers
     assign_in_order(collector, env)
@@ -82,7 +82,7 @@ def assign_by_file(collector: TocTreeCollector, env: BuildEnvironment) -> list[s
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect all of the above."""
-    TocTreeCollector.assign_section_numbers = assign_by_file  # type: ignore[method-assign]
+    Collector.assign_section_numbers = assign_by_file
     app.connect("config-inited", set_cache)
     app.connect("build-finished", copy_mathjax)
     claim_pages.setup(app)
