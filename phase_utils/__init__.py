@@ -5,11 +5,26 @@ from typing import Any
 
 from phase_utils.landscape import GlobalMinimum, Landscape
 from phase_utils.moments import Moments
+from phase_utils.networks import LinearNetwork
+from phase_utils.sweeps import sweep
+from phase_utils.training import Result, Settings, train
 from phase_utils.transitions import Spinodal, Transition
 
+# loaded when first used: these need matplotlib, scikit-learn or the notebook tools
 _LAZY = ("chapters", "claims", "data", "plotting")
 
-__all__ = ["GlobalMinimum", "Landscape", "Moments", "Spinodal", "Transition"]
+__all__ = [
+    "GlobalMinimum",
+    "Landscape",
+    "LinearNetwork",
+    "Moments",
+    "Result",
+    "Settings",
+    "Spinodal",
+    "Transition",
+    "sweep",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -46,7 +46,7 @@ def hysteresis(
     kick : float >= 0. Before every training, the weights receive Gaussian noise of this norm in
         units of |w| at the lowest gamma, so that a state which has become unstable is left. It
         must be small against the distance to the unstable state.
-    settings : of every training.
+    settings : of every training; default `Settings(step_cap=0.05)`: short steps keep the branch.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def hysteresis(
     if len(grid) < 2 or np.any(np.diff(grid) <= 0):
         raise ValueError("gammas must be two or more, strictly increasing, got others")
     kick = scalar("kick", kick, minimum=0)
-    settings = Settings() if settings is None else settings
+    settings = Settings(step_cap=0.05) if settings is None else settings
     if init is None:
         if not isinstance(problem, LinearNetwork):
             raise ValueError("init must be given for a problem that is not a LinearNetwork")

@@ -16,7 +16,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
-from sphinx_external_toc.collectors import CollectorWithStyles as Collector
+from sphinx_external_toc.collectors import TocTreeCollectorWithStyles as Collector
 
 MATHJAX = "sphinx-mathjax-offline"
 # All that a page asks for: TeX input with its extensions, CHTML output with its fonts.
