@@ -1,4 +1,4 @@
-"""Validation of arguments: every message names the argument, the value seen and the rule it breaks."""
+"""Validation of arguments: a message names the argument, the value seen and the rule it breaks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -46,7 +46,7 @@ def scalar(name: str, value: Any, *, minimum: float = -np.inf, strict: bool = Fa
 
 
 def integer(name: str, value: Any, *, minimum: int) -> int:
-    """Return `value` as an int that is >= `minimum`; 2.0 counts as an integer, 1.5 and True do not."""
+    """Return `value` as an int that is >= `minimum`; 2.0 is an integer, 1.5 and True are not."""
     number = numeric(name, value, ndim=(0,))
     if isinstance(value, bool | np.bool_) or number != np.round(number) or number < minimum:
         raise ValueError(f"{name} must be an integer >= {minimum}, got {_shown(value)}")

@@ -1,8 +1,9 @@
 """The claim ledger: what the paper states, with a check that could fail.
 
-`ledger/CHAPTER.toml` defines the claims of a chapter, which opens `Ledger(chapter, tier)` and checks
-them. Each check is displayed as one line and travels in the notebook's outputs under the mime type of `MIME`, from
-which the book's status page and the tests collect it. A failed claim does not stop the chapter.
+`ledger/CHAPTER.toml` defines the claims of a chapter, which opens `Ledger(chapter, tier)` and
+checks them. Each check is displayed as one line and travels in the notebook's outputs under the
+mime type `MIME`, from which the book's status page and the tests collect it. A failed claim does
+not stop the chapter.
 """
 
 import time
@@ -162,11 +163,16 @@ class Ledger:
 
     def _record(self, claim: str, state: str, text: str, **fields: Any) -> None:
         now = time.perf_counter()
-        result = {"id": claim, "chapter": self.chapter, "tier": self.tier, "state": state}
+        result: dict[str, Any] = {
+            "id": claim,
+            "chapter": self.chapter,
+            "tier": self.tier,
+            "state": state,
+        }
         result |= {"seconds": now - self._since, **fields}
         self._since = now
         self.results.append(result)
-        display(_Line(result, text))
+        display(_Line(result, text))  # type: ignore[no-untyped-call]
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The stationary curve: all stationary points of the effective loss, at every weight decay, at once.
+"""The stationary curve: all stationary points of the effective loss, at all weight decays at once.
 
 Every stationary point of the depth-D landscape is a ridge solution beta = (N A0 + mu I)^-1 E[xy]
 with an equivalent ridge penalty mu = gamma / u^D, u = B^2. With z = 1 / mu, s = ln z,
@@ -70,7 +70,7 @@ class Curve:
         self.pieces = self._pieces()
 
     def log_gain(self, s: Array) -> tuple[Array, Array]:
-        """ln G and P at s, (n,) each."""
+        """Return ln G and P at s, (n,) each."""
         log_G, P = np.empty_like(s), np.empty_like(s)
         block = max(1, MAX_ELEMENTS // len(self.log_e2))
         for i in range(0, len(s), block):
@@ -80,7 +80,7 @@ class Curve:
         return log_G, P
 
     def _weights(self, s: Array) -> tuple[Array, Array, Array]:
-        """ln G (n,), w_i and q_i (n, modes): in logarithms, so that nothing under- or overflows."""
+        """Return ln G (n,), w_i and q_i (n, modes), in logarithms: nothing under- or overflows."""
         x = s[:, None] + self.log_a
         log_weight = self.log_e2 + 2 * log_expit(-x)
         top = log_weight.max(axis=1, keepdims=True)
@@ -95,11 +95,11 @@ class Curve:
         return ((D - 1) * s + D * log_G) / (D + 1), (D - 1 - 2 * D * P) / (D + 1)
 
     def norm(self, s: Array) -> Array:
-        """u = B^2 at s, (n,)."""
+        """U = B^2 at s, (n,)."""
         return np.exp((2 * s + self.log_gain(s)[0]) / (self.depth + 1))
 
     def data_loss(self, s: Array) -> Array:
-        """f = E[y^2] - sum_i e_i^2 / (N a_i) (1 - (1-q_i)^2) at s, (n,)."""
+        """F = E[y^2] - sum_i e_i^2 / (N a_i) (1 - (1-q_i)^2) at s, (n,)."""
         taken = np.empty_like(s)
         block = max(1, MAX_ELEMENTS // len(self.log_e2))
         for i in range(0, len(s), block):

@@ -29,8 +29,8 @@ class Task:
 def load(data: str, *, target: str = "", seed: int = 0) -> Task:
     """Return the task called `data`: "teacher", "diabetes", "digits", or a CSV or NPZ file.
 
-    teacher : ten inputs with covariance eigenvalues between 1/2 and 2, noiseless part of the label
-        |E[xy]| = 0.45 as in Fig. 1 of the paper, plus label noise; its direction is drawn by `seed`.
+    teacher : ten inputs with covariance eigenvalues between 1/2 and 2, |E[xy]| = 0.45 as in Fig. 1
+        of the paper, and label noise of variance 0.05; its direction is drawn by `seed`.
     diabetes : scikit-learn's, 442 x 10, columns and label standardised.
     digits : scikit-learn's, 1797 x 64, pixels / 16, centred; y = +1 for odd and -1 for even digits.
     CSV, NPZ : `target` names the column (CSV with a header) or array (NPZ, beside "x") of labels;
@@ -112,7 +112,9 @@ def _npz(path: Path, target: str) -> tuple[Array, Array, str]:
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError) as error:
-        raise ValueError(f"data must be an .npz file of numbers, got {path.name}: {error}") from None
+        raise ValueError(
+            f"data must be an .npz file of numbers, got {path.name}: {error}"
+        ) from None
     for name in ("x", label):
         if name not in found:
             raise ValueError(f"target must be an array beside x, got {label!r} in {sorted(found)}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from phase_utils._check import Array, integer, non_negative, scalar
+from phase_utils._check import integer, non_negative, scalar
 from phase_utils.networks import LinearNetwork
 from phase_utils.sweeps import labelled
 from phase_utils.training import Settings, train

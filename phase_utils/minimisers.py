@@ -124,9 +124,7 @@ class Lbfgs:
         basis[:, slot] = torch.where(column, s, zero)
         basis[:, self.memory + slot] = torch.where(column, y, zero)
         state["inverse"][:, slot] = torch.where(curved, 1 / sy, zero)
-        newest = torch.stack(
-            [basis[:, slot], basis[:, self.memory + slot], state["g"]], dim=2
-        )
+        newest = torch.stack([basis[:, slot], basis[:, self.memory + slot], state["g"]], dim=2)
         products = basis @ newest
         for column_, where in ((0, slot), (1, self.memory + slot)):
             gram[:, :, where] = products[:, :, column_]
@@ -252,9 +250,7 @@ def minimise(
     return final, np.array(STATUS)[code], steps
 
 
-def _judge(
-    state: State, method: Method, tolerance: float, gives_up: bool
-) -> NDArray[np.int64]:
+def _judge(state: State, method: Method, tolerance: float, gives_up: bool) -> NDArray[np.int64]:
     """Status code of every row."""
     f, norm_g, norm_x = state["f"], _norm(state["g"]), _norm(state["x"])
     unit = torch.maximum(f.abs(), state["unit"])

@@ -84,8 +84,7 @@ class Moments:
         signals = numeric("signals", signals, ndim=(1,))
         if len(signals) != len(eigenvalues):
             raise ValueError(
-                f"signals must have {len(eigenvalues)} entries like eigenvalues, "
-                f"got {len(signals)}"
+                f"signals must have {len(eigenvalues)} entries like eigenvalues, got {len(signals)}"
             )
         return cls(np.diag(eigenvalues), signals, Eyy)
 

@@ -158,9 +158,7 @@ class LinearNetwork:
             g + (2 * c) * w for g, c, w in zip(gradients, decay, weights, strict=True)
         )
 
-    def _noise_free(
-        self, weights: Weights, A0: Tensor, Exy: Tensor
-    ) -> tuple[Tensor, list[Tensor]]:
+    def _noise_free(self, weights: Weights, A0: Tensor, Exy: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Data loss and gradient through beta alone: chains of products with k rows."""
         above = [weights[-1]]  # U ... W^(l+1) seen from below layer l, output side first
         for w in reversed(weights[:-1]):

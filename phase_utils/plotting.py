@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,7 +17,7 @@ _STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
     "axes.facecolor": "none",
     "axes.grid": True,
-    "axes.prop_cycle": mpl.cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLOURS),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": "medium",
@@ -44,11 +44,11 @@ def use_style() -> None:
     SVG for pages, where it stays sharp and can be inverted in dark mode; PDF for print.
     """
     os.environ.setdefault("SOURCE_DATE_EPOCH", "0")  # the same figure is the same file
-    mpl.rcParams.update(_STYLE)
+    plt.style.use(_STYLE)
     try:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("svg", "pdf")
+        set_matplotlib_formats("svg", "pdf")  # type: ignore[no-untyped-call]
     except (ImportError, AttributeError):  # no notebook: the figure formats are the caller's
         return
 

@@ -133,9 +133,7 @@ def train(problem: Any, init: Any, gamma: Any, settings: Settings | None = None)
     decay = torch.from_numpy(np.broadcast_to(gammas, (n,)).copy()).to(weights[0])
 
     shapes = tuple(w.shape[1:] for w in weights)
-    differentiable = (
-        problem if hasattr(problem, "value_and_gradient") else _Differentiated(problem)
-    )
+    differentiable = problem if hasattr(problem, "value_and_gradient") else _Differentiated(problem)
     method: Method
     if settings.method == "lbfgs":
         method = Lbfgs(settings.memory, settings.step_cap)

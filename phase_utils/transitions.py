@@ -68,7 +68,7 @@ class Branch:
         return self.curve.data_loss(np.array([self.piece.left, self.piece.right]))
 
     def invert(self, gamma: Array) -> Array:
-        """s on this branch at gamma (clipped to the ends of the branch)."""
+        """Return s on this branch at gamma (clipped to the ends of the branch)."""
         with np.errstate(divide="ignore"):
             target = np.log(np.clip(gamma, self.low, self.high))
         return self.curve.invert(target, self.piece)

@@ -146,7 +146,7 @@ def test_no_signal_means_no_learning():
         (lambda m: pu.Landscape(m).loss(-1, 1), "B must be >= 0"),
         (lambda m: pu.Landscape(m).minima(0), "gamma must be > 0"),
         (lambda m: pu.Landscape(m).paper_b(1), "width must be given"),
-        (lambda m: pu.Landscape("x"), "moments must be a Moments"),
+        (lambda _: pu.Landscape("x"), "moments must be a Moments"),
         (lambda m: pu.Landscape(pu.Moments(m.A0, np.ones((3, 2)), 9)), "one output"),
     ],
 )

@@ -1,0 +1,85 @@
+"""The ledger: checks that can fail, results that travel, definitions that are well formed."""
+
+import numpy as np
+import pytest
+
+from phase_utils import claims
+
+CHAPTERS = sorted({d.chapter for d in claims.definitions()})
+
+
+@pytest.fixture
+def ledger(monkeypatch):
+    definition = claims.Definition("Eq-0", "00_demo", "Eq. 0", "one is one", "confirmed")
+    monkeypatch.setattr(claims, "definitions", lambda: (definition,))
+    shown = []
+    monkeypatch.setattr(claims, "display", shown.append)
+    ledger = claims.Ledger("00_demo", "smoke")
+    ledger.shown = shown
+    return ledger
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected", "options", "passes"),
+    [
+        (1.0, 1.0, {}, True),
+        (1.01, 1.0, {"tolerance": 0.009}, False),
+        (1.01, 1.0, {"tolerance": 0.011}, True),
+        (101.0, 100.0, {"tolerance": 0.02, "relative": False}, False),
+        (np.nan, 1.0, {"tolerance": 1e9}, False),
+        (1.0, np.nan, {"tolerance": 1e9}, False),
+        ([1.0, 2.0], [1.0, 2.5], {"tolerance": 0.1}, False),
+        ([], [], {"tolerance": 1.0}, False),
+        (True, True, {}, True),
+        (False, True, {"tolerance": 0.5}, False),
+        ("first", "second", {"tolerance": 0.5}, False),
+        (2, 2, {"tolerance": {"smoke": 0.1, "book": 0.0, "paper": 0.0}}, True),
+    ],
+)
+def test_a_check_passes_only_where_it_should(ledger, measured, expected, options, passes):
+    assert (
+        ledger.check("Eq-0", measured=measured, expected=expected, route="r", **options) == passes
+    )
+    assert ledger.results[-1]["state"] == ("pass" if passes else "fail")
+
+
+def test_the_line_is_stable_and_the_data_complete(ledger):
+    for noise in (1e-13, -3e-12):
+        ledger.check(
+            "Eq-0", measured=0.125 + noise, expected=0.125, route="by hand", tolerance=1e-9
+        )
+    first, second = (line._repr_mimebundle_() for line in ledger.shown)
+    assert first["text/plain"] == second["text/plain"]
+    assert "0.125" in first["text/plain"]
+    data = first[claims.MIME]
+    assert (data["id"], data["state"], data["route"]) == ("Eq-0", "pass", "by hand")
+
+
+def test_what_was_not_checked_is_missing(ledger):
+    assert ledger.missing() == ["Eq-0"]
+    ledger.not_applicable("Eq-0", "no signal")
+    assert ledger.missing() == []
+    assert ledger.summary() == "1 claims, 1 checks: 1 not applicable"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda led: led.check("Eq-1", measured=1, expected=1, route="r"), "claim must be one of"),
+        (lambda led: led.check("Eq-0", measured=1, expected=1, route=""), "route of Eq-0"),
+        (lambda led: led.check("Eq-0", measured=[1], expected=1, route="r"), "shape"),
+        (lambda _: claims.Ledger("99_none", "book"), "must have claims"),
+        (lambda _: claims.Ledger("00_demo", "quick"), "tier must be one of"),
+    ],
+)
+def test_wrong_use_is_named(ledger, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(ledger)
+
+
+@pytest.mark.parametrize("definition", claims.definitions(), ids=lambda d: d.id)
+def test_definitions_are_complete(definition):
+    assert definition.source
+    assert len(definition.statement) > 10
+    needs = definition.verdict in ("corrected", "refuted")
+    assert bool(definition.printed and definition.corrected and definition.consequence) == needs
