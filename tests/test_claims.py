@@ -5,8 +5,6 @@ import pytest
 
 from phase_utils import claims
 
-CHAPTERS = sorted({d.chapter for d in claims.definitions()})
-
 
 @pytest.fixture
 def ledger(monkeypatch):

@@ -25,7 +25,8 @@ def test_real_data(name, shape):
 
 
 @pytest.fixture
-def table(tmp_path, rng=np.random.default_rng(0)):  # noqa: B008
+def table(tmp_path):
+    rng = np.random.default_rng(0)
     x = rng.normal(size=(30, 3)) * [1, 10, 0.1]
     return tmp_path, x, x @ [1.0, -0.1, 3.0] + 5
 

@@ -25,6 +25,7 @@ PAGES = ("book/status", "book/corrections")
 VERDICTS = ("confirmed", "corrected", "refuted", "extended")
 # from the worst to the best: the state of a claim with several checks is that of its worst
 STATES = ("fail", "untested", "not applicable", "reduced size", "pass")
+SHORT = {"not applicable": "n/a", "reduced size": "reduced"}
 
 logger = logging.getLogger(__name__)
 Result = dict[str, Any]
@@ -162,7 +163,7 @@ class ClaimStatus(Generated):
         # a verdict or a state that does not occur would be a column of zeros
         found = {d.verdict for d in book.definitions} | {book.state(d) for d in book.definitions}
         verdicts = [v for v in VERDICTS if v in found]
-        states = [s for s in reversed(STATES) if s in found or s in ("pass", "fail")]
+        states = ["pass", "fail"] + [s for s in STATES[1:-1] if s in found]
         spent = [seconds for _, _, seconds in lines if seconds is not None]
         total = [nodes.paragraph("", "", nodes.strong(text="All"))]
         rows = []
@@ -175,7 +176,7 @@ class ClaimStatus(Generated):
             texts = [str(n) for n in (len(definitions), *(counts[c] for c in (*verdicts, *states)))]
             texts.append(number(seconds, ".0f"))
             rows.append([title, *[[nodes.paragraph(text=text)] for text in texts]])
-        heads = ["chapter", "claims", *verdicts, *states, "seconds"]
+        heads = ["chapter", "claims", *verdicts, *(SHORT.get(s, s) for s in states), "seconds"]
         return self.table([head.capitalize() for head in heads], rows, "claim-summary")
 
     def _section(self, book: Book, chapter: str) -> nodes.section:
@@ -203,7 +204,7 @@ class ClaimStatus(Generated):
                 self._name(definition) if first else [],
                 [
                     *(self.markdown(definition.statement) if first else []),
-                    *([self.paragraph(f"Against: {route}", "claim-note")] if route else []),
+                    *([self.paragraph(f"Expected from: {route}", "claim-note")] if route else []),
                     *([self.paragraph(reason, "claim-note")] if reason else []),
                 ],
                 self._values(result, "measured", "expected", form=".10g"),
