@@ -129,7 +129,9 @@ def balanced_minima(
 
     def loss(B: float) -> float:
         u = B * B
-        return float(Eyy - np.sum(u**depth * e**2 / (values * u**depth + gamma)) + gamma * depth * u)
+        return float(
+            Eyy - np.sum(u**depth * e**2 / (values * u**depth + gamma)) + gamma * depth * u
+        )
 
     top = 1.2 * (np.linalg.norm(e / values) ** (1 / (depth + 1)) + np.linalg.norm(e))
     grid = np.linspace(0.0, top, 4001)

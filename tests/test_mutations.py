@@ -1,0 +1,240 @@
+"""Every formula, made wrong by one per cent, must make a claim fail.
+
+A formula is a public method or property of the theory (`FORMULAS`; what is public and not listed is
+exempt for a stated reason) or a function that a chapter defines. Each is mutated alone, and the
+chapters are run at the tier `smoke` until a claim fails.
+"""
+
+import ast
+import dataclasses
+import importlib
+import inspect
+from functools import cache, cached_property
+
+import IPython.display
+import matplotlib
+import numpy as np
+import pytest
+import sympy
+import torch
+
+from phase_utils import chapters, claims
+
+FACTOR = 1.01
+THEORY = ("moments", "curve", "landscape", "transitions", "networks")
+# "module.Class.name" or, of what returns several values, "module.Class.name:part"
+FORMULAS = (
+    "moments.Moments.signals",
+    "moments.Moments.signal",
+    "moments.Moments.eigenvalues",
+    "moments.Moments.residual_variance",
+    "curve.Curve.log_gain:0",
+    "curve.Curve.log_gain:1",
+    "curve.Curve.log_gamma:0",
+    "curve.Curve.norm",
+    "curve.Curve.data_loss",
+    "curve.Curve.invert",
+    "landscape.Landscape.loss",
+    "landscape.Landscape.stationary:0",
+    "landscape.Landscape.minima",
+    "landscape.Landscape.paper_b",
+    "landscape.Landscape.global_minimum:B",
+    "landscape.Landscape.global_minimum:loss",
+    "landscape.Landscape.global_minimum:slope",
+    "landscape.Landscape.transitions:gamma",
+    "landscape.Landscape.transitions:B_below",
+    "landscape.Landscape.transitions:latent_heat",
+    "landscape.Landscape.transitions:barrier",
+    "landscape.Landscape.spinodals:gamma",
+    "landscape.Landscape.spinodals:B",
+    "networks.LinearNetwork.end_to_end",
+    "networks.LinearNetwork.order_parameter",
+    "networks.LinearNetwork.penalty",
+    "networks.LinearNetwork.data_loss",
+    "networks.LinearNetwork.noise_factor",
+)
+EXEMPT = {
+    "moments.Moments.d": "a count",
+    "moments.Moments.k": "a count",
+    "moments.Moments.eigenvectors": "normalised by construction, tested in test_moments",
+    "moments.Moments.from_samples": "constructor, tested in test_moments",
+    "moments.Moments.from_spectrum": "constructor, tested in test_moments",
+    "moments.Moments.isotropic": "constructor, tested in test_moments",
+    "transitions.Branch.norms": "part of the bound `gap`, tested in test_landscape",
+    "transitions.Branch.losses": "part of the bound `gap`, tested in test_landscape",
+    "transitions.Branch.floor": "part of the bound `gap`, tested in test_landscape",
+    "transitions.Branch.invert": "calls Curve.invert",
+    "transitions.Branch.minimum": "what Landscape.global_minimum returns",
+    "transitions.Branch.value": "what Landscape.transitions returns",
+    "transitions.find_spinodals": "what Landscape.spinodals returns",
+    "transitions.find_transitions": "what Landscape.transitions returns",
+    "networks.LinearNetwork.shapes": "integers, tested in test_networks",
+    "networks.LinearNetwork.initial_weights": "random numbers, tested in test_networks",
+    "networks.LinearNetwork.value_and_gradient": "the optimiser's view of data_loss and penalty",
+}
+
+
+class Caught(Exception):  # noqa: N818
+    """A claim failed."""
+
+
+def scaled(value, part=None):
+    """`value`, or its `part`, times FACTOR; what is no number stays."""
+    if part is not None:
+        if isinstance(value, list):
+            return [scaled(v, part) for v in value]
+        if isinstance(value, tuple):
+            i = int(part)
+            return (*value[:i], scaled(value[i]), *value[i + 1 :])
+        return dataclasses.replace(value, **{part: scaled(getattr(value, part))})
+    if isinstance(value, bool | str) or value is None:
+        return value
+    if isinstance(value, float | sympy.Expr | torch.Tensor):
+        return value * FACTOR
+    if isinstance(value, np.ndarray | np.floating):
+        return value * FACTOR if value.dtype.kind == "f" else value
+    if isinstance(value, tuple | list):
+        return type(value)(scaled(v) for v in value)
+    if isinstance(value, dict):
+        return {k: scaled(v) for k, v in value.items()}
+    return value
+
+
+class Mutate(ast.NodeTransformer):
+    """Scale what one function returns."""
+
+    def __init__(self, name):
+        self.name, self.inside = name, False
+
+    def visit_FunctionDef(self, node):
+        outer, self.inside = self.inside, node.name == self.name
+        node = self.generic_visit(node)
+        self.inside = outer
+        return node
+
+    def visit_Lambda(self, node):
+        return node
+
+    def visit_Return(self, node):
+        if self.inside and node.value is not None:
+            call = ast.Call(ast.Name("__scaled__", ast.Load()), [node.value], [])
+            node.value = ast.copy_location(call, node.value)
+        return node
+
+
+@cache
+def source(chapter):
+    """All code of a chapter at the tier `smoke`, as one module."""
+    found = chapters.find(chapter)
+    parts = []
+    for cell in found.notebook().cells:
+        if cell.cell_type == "code":
+            parts.append(cell.source)
+            if "parameters" in cell.metadata.get("tags", []):
+                values = found.values(tier="smoke")
+                parts += [f"{name} = {value!r}" for name, value in values.items()]
+    return "\n\n".join(parts)
+
+
+def functions(chapter):
+    """Names of the functions that a chapter defines and that return something."""
+    return [
+        node.name
+        for node in ast.parse(source(chapter)).body
+        if isinstance(node, ast.FunctionDef)
+        and any(isinstance(n, ast.Return) and n.value is not None for n in ast.walk(node))
+    ]
+
+
+def run(chapter, monkeypatch, function=None):
+    """Run a chapter; Caught as soon as a claim fails. Returns the number of checks."""
+    matplotlib.use("Agg")
+    tree = ast.parse(source(chapter))
+    if function:
+        tree = ast.fix_missing_locations(Mutate(function).visit(tree))
+    ledgers = []
+
+    def record(self, claim, state, text, **fields):
+        del text, fields
+        ledgers.append(self)
+        self.results.append({"id": claim, "state": state})
+        if state == "fail":
+            raise Caught(claim)
+
+    monkeypatch.setattr(claims.Ledger, "_record", record)
+    monkeypatch.setattr(IPython.display, "display", lambda *_, **__: None)
+    monkeypatch.setattr("myst_nb.glue", lambda *_, **__: None)
+    monkeypatch.setattr("matplotlib.pyplot.show", lambda *_, **__: None)
+    namespace = {"__name__": "__main__", "__scaled__": scaled}
+    try:
+        exec(compile(tree, chapter, "exec"), namespace)
+    finally:
+        matplotlib.pyplot.close("all")
+    return len(ledgers)
+
+
+def mutate_package(formula, monkeypatch):
+    """Make one formula of the package wrong."""
+    path, _, part = formula.partition(":")
+    module, owner, name = path.split(".")
+    owner = getattr(importlib.import_module(f"phase_utils.{module}"), owner)
+    original = inspect.getattr_static(owner, name)
+    if isinstance(original, cached_property | property):
+        get = original.func if isinstance(original, cached_property) else original.fget
+        new = property(lambda self: scaled(get(self), part or None))
+    else:
+
+        def new(self, *args, **kwargs):
+            return scaled(original(self, *args, **kwargs), part or None)
+
+    monkeypatch.setattr(owner, name, new)
+
+
+def public(module):
+    """Public functions, methods and properties that a module defines, as "module.Class.name"."""
+    module_object = importlib.import_module(f"phase_utils.{module}")
+    for name, value in vars(module_object).items():
+        if name.startswith("_") or getattr(value, "__module__", "") != module_object.__name__:
+            continue
+        if inspect.isfunction(value):
+            yield f"{module}.{name}"
+        elif inspect.isclass(value):
+            for attribute, member in vars(value).items():
+                kinds = property | cached_property | classmethod
+                if not attribute.startswith("_") and (
+                    inspect.isfunction(member) or isinstance(member, kinds)
+                ):
+                    yield f"{module}.{name}.{attribute}"
+
+
+def test_every_public_formula_is_mutated_or_exempt():
+    known = {formula.partition(":")[0] for formula in FORMULAS} | set(EXEMPT)
+    assert {name for module in THEORY for name in public(module)} == known
+
+
+CHAPTERS = chapters.names()
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_unmutated_chapters_pass(chapter, monkeypatch):
+    assert run(chapter, monkeypatch) > 0
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_a_wrong_formula_of_the_package_is_caught(formula, monkeypatch):
+    mutate_package(formula, monkeypatch)
+    for chapter in CHAPTERS:
+        try:
+            run(chapter, monkeypatch)
+        except Caught:
+            return
+    pytest.fail(f"no claim notices that {formula} is wrong by 1 %")
+
+
+@pytest.mark.parametrize(
+    ("chapter", "function"),
+    [(chapter, function) for chapter in CHAPTERS for function in functions(chapter)],
+)
+def test_a_wrong_formula_of_a_chapter_is_caught(chapter, function, monkeypatch):
+    with pytest.raises(Caught):
+        run(chapter, monkeypatch, function)
