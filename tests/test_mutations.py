@@ -74,7 +74,7 @@ EXEMPT = {
 }
 
 
-class Caught(Exception):  # noqa: N818
+class Caught(Exception):
     """A claim failed."""
 
 

@@ -174,9 +174,9 @@ class ClaimStatus(Generated):
             counts = Counter(d.verdict for d in definitions)
             counts.update(book.state(d) for d in definitions)
             texts = [str(n) for n in (len(definitions), *(counts[c] for c in (*verdicts, *states)))]
-            texts.append(number(seconds, ".0f"))
+            texts.append("" if seconds is None else f"{seconds:.0f} s")
             rows.append([title, *[[nodes.paragraph(text=text)] for text in texts]])
-        heads = ["chapter", "claims", *verdicts, *(SHORT.get(s, s) for s in states), "seconds"]
+        heads = ["chapter", "claims", *verdicts, *(SHORT.get(s, s) for s in states), "time"]
         return self.table([head.capitalize() for head in heads], rows, "claim-summary")
 
     def _section(self, book: Book, chapter: str) -> nodes.section:
