@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import Any
 
+from phase_utils.classify import NoTransition, Undetermined, classify
+from phase_utils.hysteresis import hysteresis
 from phase_utils.landscape import GlobalMinimum, Landscape
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
@@ -11,17 +13,21 @@ from phase_utils.training import Result, Settings, train
 from phase_utils.transitions import Spinodal, Transition
 
 # loaded when first used: these need matplotlib, scikit-learn or the notebook tools
-_LAZY = ("chapters", "claims", "data", "plotting")
+_LAZY = ("chapters", "claims", "data", "plotting", "provenance")
 
 __all__ = [
     "GlobalMinimum",
     "Landscape",
     "LinearNetwork",
     "Moments",
+    "NoTransition",
     "Result",
     "Settings",
     "Spinodal",
     "Transition",
+    "Undetermined",
+    "classify",
+    "hysteresis",
     "sweep",
     "train",
 ]

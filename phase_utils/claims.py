@@ -76,7 +76,7 @@ class Ledger:
         if not self.known:
             raise ValueError(f"chapter must have claims in the ledger, got {chapter!r}")
         self.chapter, self.results = chapter, list[dict[str, Any]]()
-        self._since = time.perf_counter()
+        self.started = self._since = time.perf_counter()
 
     def check(
         self,

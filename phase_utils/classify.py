@@ -138,9 +138,10 @@ class _Branch:
 
     def _integral(self, gamma: Array) -> Array:
         t = (gamma - self.edge) / self.width
-        return np.asarray(self.width * np.polynomial.polynomial.polyval(
-            t, np.polynomial.polynomial.polyint(self.fit.low)
-        ))
+        return np.asarray(
+            self.width
+            * np.polynomial.polynomial.polyval(t, np.polynomial.polynomial.polyint(self.fit.low))
+        )
 
 
 @dataclass(frozen=True)
@@ -343,7 +344,9 @@ def _vanishing(gamma: Array, slope: Array) -> Transition | Undetermined | None:
     gap = float(gamma[count] - gamma[count - 1]) if count else nan
     sizes = [n for n in (count, count // 2, count // 4) if n >= 6]
     fits = [
-        f for n in sizes if (f := _power(gamma[:count][-n:], slope[:count][-n:], noise[:count][-n:]))
+        f
+        for n in sizes
+        if (f := _power(gamma[:count][-n:], slope[:count][-n:], noise[:count][-n:]))
     ]
     if not fits:
         return Undetermined(f"the slope vanishes after {count} points, too few for its power law")

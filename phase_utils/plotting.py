@@ -1,4 +1,4 @@
-"""One figure style for the whole book: colour-blind safe, transparent, the same in print and dark."""
+"""One figure style for the whole book: colour-blind safe, transparent, for print and dark mode."""
 
 import os
 from collections.abc import Sequence

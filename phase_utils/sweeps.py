@@ -1,4 +1,4 @@
-"""Training sweeps: every depth, decay, initial scale and seed of a plan, as one labelled dataset."""
+"""Training sweeps: every depth, decay, initial scale and seed of a plan as a labelled dataset."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from phase_utils import devices
 from phase_utils._check import Array, integer, non_negative
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
@@ -84,7 +85,7 @@ def sweep(
     }
     if np.ndim(gamma) != 1:
         raise ValueError(f"gamma must be 1-D, got {np.ndim(gamma)} dimensions")
-    place = _device(device)
+    place = devices.resolve(device)
     networks = [
         LinearNetwork(moments, depth=int(D), width=width, noise_variance=noise_variance)
         for D in axes["depth"]
@@ -147,17 +148,6 @@ def _axis(name: str, value: Any, *, whole: bool = False) -> Array:
     if whole:
         return np.array([integer(name, v, minimum=0) for v in array.tolist()])
     return array
-
-
-def _device(device: str) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError, TypeError):
-        raise ValueError(
-            f"device must be auto or a torch device present here, got {device!r}"
-        ) from None
 
 
 def _batches(

@@ -1,0 +1,63 @@
+"""The files around the code agree with each other: versions, pins, and what may stand in them."""
+
+import re
+import tomllib
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import phase_utils
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LINES = [
+    line for line in (ROOT / "requirements.txt").read_text().splitlines() if line[:1] not in "#"
+]
+PINS = {canonicalize_name(name): version for name, _, version in (x.partition("==") for x in LINES)}
+
+
+def test_every_requirement_is_pinned_plainly():
+    # neither a local label such as +cpu, nor an index, a host, or a path
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line) for line in LINES)
+    assert sorted(LINES, key=str.upper) == LINES
+
+
+def test_pins_work_without_a_gpu():
+    assert not [name for name in PINS if re.match(r"nvidia|cuda|triton", name)]
+
+
+def test_pins_satisfy_what_the_project_asks_for():
+    wanted = chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
+    for requirement in map(Requirement, wanted):
+        if requirement.name != PROJECT["name"]:
+            assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)])
+
+
+def test_pre_commit_uses_the_pinned_versions():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    pins = {pin for hook in hooks for pin in hook.get("additional_dependencies", [])}
+    assert pins
+    assert pins <= set(LINES)
+
+
+def test_version_is_the_same_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"]
+    assert getattr(phase_utils, "__version__", PROJECT["version"]) == PROJECT["version"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_links_between_files_lead_somewhere(name):
+    targets = re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text())
+    assert [t for t in targets if "://" not in t and not (ROOT / t).exists()] == []
+
+
+def test_contents_and_chapters_are_the_same():
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    listed = {c["file"] for part in contents["parts"] for c in part["chapters"]}
+    chapters = {f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.md")}
+    assert {name for name in listed if name.startswith("notebooks/")} == chapters
