@@ -100,7 +100,9 @@ def test_every_network_is_followed_for_itself_and_alike_each_time():
     np.testing.assert_allclose(both["loss"].sel(seed=[8]), alone["loss"], rtol=0, atol=1e-12)
 
 
-def test_kicks_have_their_norm_and_are_no_copies_of_the_initial_weights(monkeypatch):
+@pytest.fixture
+def recorded(monkeypatch):
+    """Flattened weights at the starts and at the ends of all trainings."""
     starts, ends = [], []
 
     def recording(problem, init, *rest):
@@ -110,6 +112,19 @@ def test_kicks_have_their_norm_and_are_no_copies_of_the_initial_weights(monkeypa
         return result
 
     monkeypatch.setattr(module, "train", recording)
+    return starts, ends
+
+
+def test_where_nothing_was_learned_kicks_have_the_size_of_the_initial_weights(recorded):
+    starts, ends = recorded
+    pu.hysteresis(network(2), [0.05, 0.1], init_scale=1e-3, seeds=range(20), kick=0.01)
+    assert ends[0].norm() < 1e-3 * starts[0].norm()
+    kick = (starts[1] - ends[0]).norm() / starts[0].norm()
+    assert kick.item() == pytest.approx(0.01, rel=0.2)
+
+
+def test_kicks_have_their_norm_and_are_no_copies_of_the_initial_weights(recorded):
+    starts, ends = recorded
     pu.hysteresis(network(1), [0.1, 0.2], seeds=range(40), kick=0.01)
     assert len(starts) == 5  # the first training, then every gamma up and down
     kicks = torch.stack(starts[1:]) - torch.stack(ends[:-1])

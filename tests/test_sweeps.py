@@ -2,6 +2,7 @@
 
 import io
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -78,16 +79,26 @@ def test_loss_is_data_loss_plus_gamma_times_slope(dataset):
 def test_a_sweep_is_the_training_of_its_networks_one_at_a_time(dataset):
     for depth in PLAN["depth"]:
         network = pu.LinearNetwork(MOMENTS, depth, 5, 0.4)
-        for gamma in PLAN["gamma"]:
-            for scale in PLAN["init_scale"]:
-                for seed in PLAN["seed"]:
-                    one = pu.train(network, network.initial_weights(scale, seed), gamma)
-                    point = {"depth": depth, "gamma": gamma, "init_scale": scale, "seed": seed}
-                    row = dataset.sel(point)
-                    assert row["status"] == one.status[0]
-                    for name in ("loss", "slope"):
-                        measured = row[name].item()
-                        assert measured == pytest.approx(getattr(one, name)[0], abs=1e-9)
+        for gamma, scale, seed in product(PLAN["gamma"], PLAN["init_scale"], PLAN["seed"]):
+            one = pu.train(network, network.initial_weights(scale, seed), gamma)
+            row = dataset.sel(depth=depth, gamma=gamma, init_scale=scale, seed=seed)
+            assert row["status"] == one.status[0]
+            for name in ("loss", "slope"):
+                assert row[name].item() == pytest.approx(getattr(one, name)[0], abs=1e-9)
+
+
+def test_every_row_starts_from_its_own_weights():
+    hasty = pu.Settings(max_steps=7)
+    ds = pu.sweep(MOMENTS, **PLAN, settings=hasty, device="cpu")
+    for depth in PLAN["depth"]:
+        network = pu.LinearNetwork(MOMENTS, depth, 5, 0.4)
+        for gamma, scale, seed in product(PLAN["gamma"], PLAN["init_scale"], PLAN["seed"]):
+            one = pu.train(network, network.initial_weights(scale, seed), gamma, hasty)
+            row = ds.sel(depth=depth, gamma=gamma, init_scale=scale, seed=seed)
+            assert row["loss"].item() == pytest.approx(one.loss[0], rel=1e-10)
+            assert row["slope"].item() == pytest.approx(one.slope[0], rel=1e-8)
+    deep = ds["loss"].sel(depth=2).values
+    assert len(np.unique(deep)) == deep.size
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from problems import ISOTROPIC, Isotropic, anisotropic, balanced_minima
 
 import phase_utils as pu
-from phase_utils.minimisers import STATUS
+from phase_utils.minimisers import STATUS, HeavyBall
 
 EXACT = 1e-9  # to which trained losses, slopes and order parameters are exact
 WIDTH = 4
@@ -278,6 +278,23 @@ def test_a_kink_stalls():
     np.testing.assert_allclose(result.weights[0], np.sqrt(2), rtol=0, atol=1e-9)
 
 
+def test_a_moving_ball_is_not_at_rest_where_the_gradient_vanishes():
+    state = {
+        "v": torch.tensor([[1.0], [0.0], [1e-9]], dtype=torch.float64),
+        "g": torch.tensor([[1e-12], [1e-12], [1e-9]], dtype=torch.float64),
+    }
+    assert HeavyBall(0.1, 0.9).settled(state).tolist() == [False, True, True]
+
+
+def test_the_unit_of_a_deep_loss_is_its_depth():
+    # rounding keeps the gradient far above 1e-10 of the loss at zero weights
+    problem = Scalar(lambda w: 1e6 * ((w**2 - 2) ** 2 - 4) + 1e-3)
+    init = [torch.tensor([1.0, 1.2, -2.0], dtype=torch.float64)]
+    result = pu.train(problem, init, 0.0, pu.Settings("sgd", learning_rate=3e-8))
+    assert set(result.status) == {"converged"}
+    np.testing.assert_allclose(result.loss, -4e6, rtol=1e-9)
+
+
 @pytest.mark.parametrize("method", ["lbfgs", "sgd"])
 @pytest.mark.parametrize("max_steps", [1, 3, 11])
 def test_few_steps(method, max_steps):
@@ -346,11 +363,12 @@ def test_a_column_of_2000_networks_is_trained_at_once():
     np.testing.assert_allclose(result.loss[away], loss[away], rtol=0, atol=1e-11)
 
 
-def test_float32():
+@pytest.mark.parametrize("method", ["lbfgs", "sgd"])
+def test_float32(method):
     network = linear_network(Isotropic(2, noise_factor=1.3))
     init = network.initial_weights(0.7, range(4), dtype=torch.float32)
     gammas = np.array([0.02, 0.05, 0.08, 0.3])
-    result = pu.train(network, init, gammas)
+    result = pu.train(network, init, gammas, pu.Settings(method, learning_rate=0.03))
     assert result.weights[0].dtype == torch.float32
     assert result.loss.dtype == np.float64
     assert set(result.status) == {"converged"}
