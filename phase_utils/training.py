@@ -98,7 +98,7 @@ class _Differentiated:
 
     def __init__(self, problem: Any) -> None:
         self.data_loss = problem.data_loss
-        self.penalty = getattr(problem, "penalty", _total_square)
+        self.penalty = getattr(problem, "penalty", total_square)
 
     def value_and_gradient(
         self, weights: tuple[Tensor, ...], gamma: Tensor
@@ -143,14 +143,13 @@ def train(problem: Any, init: Any, gamma: Any, settings: Settings | None = None)
     settings = checked_settings(settings, Settings())
     weights = checked_weights(init)
     n = len(weights[0])
-    problem = _resolved(problem, weights)
+    problem = as_problem(problem, weights)
     gammas = non_negative("gamma", gamma, ndim=(0, 1))
     if gammas.ndim and len(gammas) != n:
         raise ValueError(f"gamma must be a scalar or have {n} entries, got {len(gammas)}")
     decay = torch.from_numpy(np.broadcast_to(gammas, (n,)).copy()).to(weights[0])
 
     shapes = tuple(w.shape[1:] for w in weights)
-    differentiable = problem if hasattr(problem, "value_and_gradient") else _Differentiated(problem)
     method: Method
     if settings.method == "lbfgs":
         method = Lbfgs(settings.memory, settings.step_cap)
@@ -158,7 +157,7 @@ def train(problem: Any, init: Any, gamma: Any, settings: Settings | None = None)
         method = HeavyBall(settings.learning_rate, settings.momentum)
     with torch.no_grad():
         final, status, steps = minimise(
-            _flat(differentiable, shapes),
+            flat_evaluate(problem, shapes),
             torch.cat([w.reshape(n, -1) for w in weights], dim=1),
             decay,
             method,
@@ -166,9 +165,9 @@ def train(problem: Any, init: Any, gamma: Any, settings: Settings | None = None)
             max_steps=settings.max_steps,
             gives_up=settings.method == "lbfgs",
         )
-        trained = tuple(w.contiguous() for w in _views(final, shapes))
+        trained = tuple(w.contiguous() for w in views(final, shapes))
         data = _array(_one_per_row("data_loss", problem.data_loss(trained), decay))
-        slope = _array(getattr(problem, "penalty", _total_square)(trained))
+        slope = _array(getattr(problem, "penalty", total_square)(trained))
         B = np.full(n, np.nan)
         if hasattr(problem, "order_parameter"):
             B = _array(problem.order_parameter(trained))
@@ -207,7 +206,7 @@ def checked_weights(init: Any) -> tuple[Tensor, ...]:
     return tuple(w.detach() for w in init)
 
 
-def _resolved(problem: Any, weights: tuple[Tensor, ...]) -> Any:
+def as_problem(problem: Any, weights: tuple[Tensor, ...]) -> Any:
     """The problem itself, or the noise-free linear network that `weights` spans on moments."""
     seen = tuple(tuple(w.shape[1:]) for w in weights)
     if isinstance(problem, Moments):
@@ -226,11 +225,13 @@ def _resolved(problem: Any, weights: tuple[Tensor, ...]) -> Any:
     return problem
 
 
-def _flat(problem: Any, shapes: tuple[torch.Size, ...]) -> Evaluate:
+def flat_evaluate(problem: Any, shapes: tuple[torch.Size, ...]) -> Evaluate:
     """Value and gradient as functions of the flattened weights (n, P)."""
+    if not hasattr(problem, "value_and_gradient"):
+        problem = _Differentiated(problem)
 
     def evaluate(x: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
-        loss, gradients = problem.value_and_gradient(_views(x, shapes), gamma)
+        loss, gradients = problem.value_and_gradient(views(x, shapes), gamma)
         _one_per_row("value_and_gradient", loss, gamma)
         return loss, torch.cat([g.reshape(len(x), -1) for g in gradients], dim=1)
 
@@ -247,12 +248,14 @@ def _one_per_row(name: str, values: Any, gamma: Tensor) -> Tensor:
     return values
 
 
-def _views(x: Tensor, shapes: tuple[torch.Size, ...]) -> tuple[Tensor, ...]:
+def views(x: Tensor, shapes: tuple[torch.Size, ...]) -> tuple[Tensor, ...]:
+    """The weights (n, ...) as views of the flattened ones (n, P)."""
     parts = x.split([shape.numel() for shape in shapes], dim=1)
     return tuple(p.reshape(len(x), *shape) for p, shape in zip(parts, shapes, strict=True))
 
 
-def _total_square(weights: tuple[Tensor, ...]) -> Tensor:
+def total_square(weights: tuple[Tensor, ...]) -> Tensor:
+    """|w|^2 of every network, (n,)."""
     return torch.stack([w.reshape(len(w), -1).square().sum(1) for w in weights]).sum(0)
 
 
