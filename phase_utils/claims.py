@@ -97,8 +97,8 @@ class Ledger:
         tolerance: float | Mapping[str, float] = 0.0,
         relative: bool = True,
         what: str = "",
-    ) -> bool:
-        """Compare numbers (or booleans, strings) and display the result; returns whether it passed.
+    ) -> None:
+        """Compare numbers (or booleans, strings), record the result and display it.
 
         measured, expected : scalars or arrays of the same shape. Of arrays the entry that is
         largest in `expected` is shown, the worst deviation decides.
@@ -146,7 +146,6 @@ class Ledger:
             route=route,
             reason=what,
         )
-        return state == "pass"
 
     def not_applicable(self, claim: str, reason: str) -> None:
         """Record that the chosen parameters or data leave the hypotheses of the claim."""
