@@ -350,10 +350,10 @@ def _vanishing(gamma: Array, slope: Array) -> Transition | Undetermined | None:
     ]
     if not fits:
         return Undetermined(f"the slope vanishes after {count} points, too few for its power law")
-    # A smaller window is nearer to the power law: its difference is the error of a larger one.
+    # The change from one window to the next tells the truncation; the smallest window has no next.
     judged = [
         (hypot(f[3], f[2] - s[2]), hypot(f[1], f[0] - s[0]), f)
-        for f, s in zip(fits, [*fits[1:], fits[-1]], strict=True)
+        for f, s in zip(fits, [*fits[1:], *fits[-2:][:1]], strict=True)
     ]
     p_error, gamma_error, (critical, _, p, _, reduced) = min(judged, key=lambda j: j[0])
     law = f"the slope vanishes as t^p, p = {p:.4g} (error {p_error:.2g}), at {critical:.6g}"
