@@ -6,6 +6,7 @@ from typing import Any
 from phase_utils.classify import NoTransition, Undetermined, classify
 from phase_utils.hysteresis import hysteresis
 from phase_utils.landscape import GlobalMinimum, Landscape
+from phase_utils.langevin import Chains, langevin
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
 from phase_utils.sweeps import sweep
@@ -16,6 +17,7 @@ from phase_utils.transitions import Spinodal, Transition
 _LAZY = ("chapters", "claims", "data", "plotting", "provenance")
 
 __all__ = [
+    "Chains",
     "GlobalMinimum",
     "Landscape",
     "LinearNetwork",
@@ -28,6 +30,7 @@ __all__ = [
     "Undetermined",
     "classify",
     "hysteresis",
+    "langevin",
     "sweep",
     "train",
 ]
