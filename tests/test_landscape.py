@@ -135,8 +135,8 @@ def test_no_signal_means_no_learning():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m: pu.Landscape(m, -1), "depth must be an integer >= 0, got -1"),
-        (lambda m: pu.Landscape(m, 1.5), "depth must be an integer"),
+        (lambda m: pu.Landscape(m, -1), "depth must be >= 0, got -1"),
+        (lambda m: pu.Landscape(m, 1.5, 4, 0.1), "depth must be an integer"),
         (lambda m: pu.Landscape(m, 2, 0), "width must be an integer >= 1, got 0"),
         (lambda m: pu.Landscape(m, 2, 1.5), "width must be an integer"),
         (lambda m: pu.Landscape(m, 2, None, 0.1), "width must be given"),
