@@ -6,8 +6,10 @@ from typing import Any
 from phase_utils.classify import NoTransition, Undetermined, classify
 from phase_utils.hysteresis import hysteresis
 from phase_utils.landscape import GlobalMinimum, Landscape
+from phase_utils.modes import Modes, mode_transitions
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
+from phase_utils.phase_diagram import phase_diagram
 from phase_utils.sweeps import sweep
 from phase_utils.training import Result, Settings, train
 from phase_utils.transitions import Spinodal, Transition
@@ -19,6 +21,7 @@ __all__ = [
     "GlobalMinimum",
     "Landscape",
     "LinearNetwork",
+    "Modes",
     "Moments",
     "NoTransition",
     "Result",
@@ -28,6 +31,8 @@ __all__ = [
     "Undetermined",
     "classify",
     "hysteresis",
+    "mode_transitions",
+    "phase_diagram",
     "sweep",
     "train",
 ]

@@ -187,13 +187,13 @@ class Landscape:
         limit from above, except at infinite depth, where L jumps there and the slope is inf.
         """
         gamma = non_negative("gamma", gamma)
+        if self.depth == inf:
+            return self._infinite(gamma)
         flat = gamma.reshape(-1)
         loss = np.full(flat.shape, self.moments.Eyy)
         B, slope, lower = np.zeros_like(flat), np.zeros_like(flat), loss.copy()
         for branch in self._branches():
             here = (flat < branch.high) & ((flat > branch.low) | branch.last)
-            if self.depth == inf:
-                here &= flat == 0
             if branch.kind > 0 or not here.any():
                 continue
             if branch.kind == 0:
@@ -201,18 +201,21 @@ class Landscape:
                 continue
             rows = np.flatnonzero(here)
             value, u, T, bound = branch.minimum(flat[rows])
-            better = value < loss[rows]
+            # where it is the only stationary state, its loss may agree with E[y^2] to rounding
+            better = (value < loss[rows]) | (self.curve.alpha <= 0)
             rows, chosen = rows[better], np.flatnonzero(better)
             loss[rows], B[rows], slope[rows] = value[chosen], np.sqrt(u[chosen]), T[chosen]
             lower[here] = np.minimum(lower[here], bound)
-        with np.errstate(invalid="ignore"):
-            penalty = np.where(flat > 0, flat * slope, 0.0)
-        rounding = 64 * np.finfo(float).eps * self.moments.Eyy + self._rounding(penalty, B)
+        rounding = 64 * np.finfo(float).eps * self.moments.Eyy + self._rounding(flat * slope, B)
         gap = np.maximum(loss - lower, 0) + rounding
         return GlobalMinimum(*(v.reshape(gamma.shape) for v in (B, loss, slope, gap)))
 
     def transitions(self) -> list[Transition]:
-        """All phase transitions of the global minimum in gamma, ascending."""
+        """All phase transitions of the global minimum in gamma, ascending.
+
+        First-order ones from coexistence of two certified branches; one whose gamma is below the
+        smallest float is not listed.
+        """
         return find_transitions(self.curve, self._branches(), self.moments.signal)
 
     def spinodals(self) -> list[Spinodal]:
@@ -228,6 +231,14 @@ class Landscape:
                 f"width must be equal in all layers for the paper's b, got {self.width}"
             )
         return non_negative("B", B) / self.width
+
+    def _infinite(self, gamma: Array) -> GlobalMinimum:
+        """The limit D -> inf at fixed gamma: learned at gamma = 0 alone, with B = 1."""
+        learned = (gamma == 0) & (not self.curve.trivial)
+        gain = 0.0 if self.curve.trivial else self.curve.spectrum.total_gain
+        loss = np.where(learned, self.moments.Eyy - gain, self.moments.Eyy)
+        gap = np.full(gamma.shape, 64 * np.finfo(float).eps * self.moments.Eyy)
+        return GlobalMinimum(learned.astype(float), loss, np.where(learned, inf, 0.0), gap)
 
     def _origin_from(self) -> float:
         """The gamma from which on the origin is a minimum."""

@@ -1,7 +1,7 @@
 """Phase transitions and spinodals, from the branches of the stationary curve."""
 
 from dataclasses import dataclass
-from math import inf, nan
+from math import exp, inf, log, nan
 
 import numpy as np
 from scipy.optimize import brentq
@@ -98,9 +98,13 @@ def _crossing(minima: list[Branch], upper: int, lower: int) -> float | None:
         below = 0.0 if lower < 0 else minima[lower].value(gamma)[0]
         return a.value(gamma)[0] - below
 
-    if excess(start) > 0 or excess(stop) < 0:
+    if start == 0:  # beyond the spectrum nothing is left to be exchanged
+        start = float(np.exp(a.curve.log_gamma(np.array([a.curve.spectrum.right]))[0][0]))
+    if start == 0 or excess(start) > 0 or excess(stop) < 0:
         return None
-    return float(brentq(excess, start, stop, xtol=1e-300, rtol=1e-15))
+    # in ln(gamma), which may span hundreds of decades
+    logarithm = brentq(lambda x: excess(exp(x)), log(start), log(stop), xtol=1e-15, rtol=1e-15)
+    return exp(logarithm)
 
 
 def _first_order(
