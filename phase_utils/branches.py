@@ -6,7 +6,7 @@ import numpy as np
 
 from phase_utils._check import Array
 from phase_utils.curve import Curve, Piece
-from phase_utils.spectrum import TABLE_ERROR
+from phase_utils.spectrum import TABLE_ERROR, Sums
 
 STEPS = (1e-6, 1e-4, 1e-2, 1.0)  # in s, tried where the slope of gamma is too small for a bound
 
@@ -41,25 +41,24 @@ class Branch:
 
     def minimum(self, gamma: Array) -> tuple[Array, Array, Array, Array]:
         """Loss, u, T, and a lower bound on the loss over this branch of minima."""
-        s = self.invert(gamma)
-        u, T = self.curve.norm(s), self.curve.penalty(s)
-        value = self.curve.data_loss(s) + gamma * T
-        bound, rows = value.copy(), gamma > 0  # gamma = 0 is the end of the branch
-        bound[rows] -= self.error(s[rows], gamma[rows], T[rows])
-        return value, u, T, bound
+        at = self.curve.spectrum.at(self.invert(gamma))
+        u, T = self.curve.norm(at), self.curve.penalty(at)
+        value = self.curve.data_loss(at) + gamma * T
+        return value, u, T, value - self.error(at, gamma, T)
 
-    def error(self, s: Array, gamma: Array, T: Array) -> Array:
-        """Bound on how far the loss at s lies above the least over this branch, for gamma > 0.
+    def error(self, at: Sums, gamma: Array, T: Array) -> Array:
+        """Bound on how far the loss there lies above the least over this branch.
 
         If ln(gamma) is missed by r, the minimum lies at most h away in s, h = 2 r / k where the
         slope k of ln(gamma) is not small beside r (its own slope is at most `bend`). Between, the
         loss changes by at most |gamma(s) - gamma| times the change of T, and ln T has a slope of
         at most p / (D+1).
         """
-        curve = self.curve
-        target = np.log(gamma)
-        log_gamma, slope = curve.log_gamma(s)
-        r = np.abs(log_gamma - target) + curve.rounding(s)
+        curve, s = self.curve, at.s
+        end = gamma == 0  # the end of the branch, exactly
+        target = np.log(np.where(end, 1.0, gamma))
+        log_gamma, slope = curve.log_gamma(at)
+        r = np.where(end, 0.0, np.abs(log_gamma - target) + curve.rounding(at))
         k = np.maximum(-slope - 4 * abs(curve.beta) * TABLE_ERROR, 0)
         bend = abs(curve.beta)
         sharp = (4 * bend * r <= k * k) & (k > 0)

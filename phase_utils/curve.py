@@ -27,7 +27,7 @@ from scipy.optimize import brentq
 
 from phase_utils._check import Array
 from phase_utils.inversion import Monotone
-from phase_utils.spectrum import TABLE_ERROR, WIDTH, Spectrum
+from phase_utils.spectrum import TABLE_ERROR, WIDTH, Spectrum, Sums
 
 SLOPE_OF_P = 0.5  # |dP/ds| <= 1/2 for every spectrum
 SLOPE_OF_LOG_P = 2.0  # |dln(P)/ds| <= 2
@@ -100,35 +100,42 @@ class Curve:
         """Return ln G and P at s, (n,) each."""
         return self.spectrum.log_gain(s)
 
-    def log_gamma(self, s: Array) -> tuple[Array, Array]:
-        """ln(gamma) and its derivative in s, (n,) each, at any s from -inf to inf."""
-        log_G, P = self.log_gain(s)
-        rising = self.alpha * s if self.alpha else 0.0
+    def log_gamma(self, s: Array | Sums) -> tuple[Array, Array]:
+        """ln(gamma) and its derivative in s, (n,) each, at any s from -inf to inf.
+
+        This and the next take s, (n,), or the sums there, which serve for all of them.
+        """
+        at = self._at(s)
+        rising = self.alpha * at.s if self.alpha else 0.0
         with np.errstate(invalid="ignore"):
-            value = rising + self.beta * log_G + self.constant
+            value = rising + self.beta * at.log_gain + self.constant
         # alpha - 2 beta = -1: in the right tail gamma ~ 1/z at every depth and power
-        tail = s > self.spectrum.right
-        value = np.where(tail, self.beta * self.spectrum.log_beta2 + self.constant - s, value)
-        return value, self.alpha - 2 * self.beta * P
+        tail = at.s > self.spectrum.right
+        if tail.any():
+            value[tail] = self.beta * self.spectrum.log_beta2 + self.constant - at.s[tail]
+        return value, self.alpha - 2 * self.beta * at.P
 
-    def norm(self, s: Array) -> Array:
+    def norm(self, s: Array | Sums) -> Array:
         """U = B^2 at s, (n,)."""
-        return np.exp(self.spectrum.log_beta_squared(s) / (self.depth + 1))
+        return np.exp(self._at(s).log_beta2 / (self.depth + 1))
 
-    def penalty(self, s: Array) -> Array:
+    def penalty(self, s: Array | Sums) -> Array:
         """T = |w|^p at s, (n,), what gamma multiplies: R^(p/2), R = g (D+1) u."""
-        log_u = self.spectrum.log_beta_squared(s) / (self.depth + 1)
+        log_u = self._at(s).log_beta2 / (self.depth + 1)
         return np.exp(self.power / 2 * (self.log_scale + log_u))
 
-    def data_loss(self, s: Array) -> Array:
+    def data_loss(self, s: Array | Sums) -> Array:
         """F = E[y^2] - sum_i e_i^2 / (N a_i) (1 - (1-q_i)^2) at s, (n,)."""
-        return self.Eyy - self.spectrum.taken(s)
+        return self.Eyy - self.spectrum.taken(s.s if isinstance(s, Sums) else s)
 
-    def rounding(self, s: Array) -> Array:
+    def rounding(self, s: Array | Sums) -> Array:
         """Bound on the error of ln(gamma) and of ln(T) at s, (n,)."""
-        log_G = np.abs(self.log_gain(s)[0])
-        size = 1 + np.abs(s) + log_G + abs(self.constant) + abs(self.log_scale)
+        at = self._at(s)
+        size = 1 + abs(self.constant) + abs(self.log_scale) + np.abs(at.s) + np.abs(at.log_gain)
         return 8 * np.finfo(float).eps * max(1, self.power / 2) * size + 2 * TABLE_ERROR
+
+    def _at(self, s: Array | Sums) -> Sums:
+        return s if isinstance(s, Sums) else self.spectrum.at(s)
 
     def invert(self, log_gamma: Array, piece: Piece) -> Array:
         """The s in `piece` (kind -1 or 1) at which ln(gamma) takes the given values, (n,).

@@ -9,7 +9,7 @@ from phase_utils._check import Array
 
 Function = Callable[[Array], tuple[Array, Array]]  # x (n,) -> value and derivative, (n,) each
 
-SPACING = 1 / 16  # of the first table
+SPACING = 1 / 32  # of the first table
 SMALL_STEP = 3e-8  # Newton's next step after one of this size is below rounding
 ROUNDING = 4e-16
 

@@ -15,6 +15,8 @@ from phase_utils.inversion import Monotone
 from phase_utils.moments import Moments
 from phase_utils.transitions import Spinodal, Transition, find_spinodals, find_transitions
 
+BLOCK = 8192  # weight decays at a time, so that everything about them stays in the cache
+
 
 @dataclass(frozen=True)
 class GlobalMinimum:
@@ -141,7 +143,7 @@ class Landscape:
         with np.errstate(divide="ignore"):
             target = 2 * (self.depth + 1) * np.log(B)  # of ln |beta|^2
         inverse = Monotone(
-            lambda s: (spectrum.log_beta_squared(s), 2 * (1 - spectrum.log_gain(s)[1])),
+            lambda s: (spectrum.at(s).log_beta2, 2 * (1 - spectrum.at(s).P)),
             spectrum.left,
             spectrum.right,
             1,
@@ -190,6 +192,14 @@ class Landscape:
         if self.depth == inf:
             return self._infinite(gamma)
         flat = gamma.reshape(-1)
+        columns = [self._minimum(flat[i : i + BLOCK]) for i in range(0, len(flat), BLOCK)]
+        joined = (
+            np.concatenate(column).reshape(gamma.shape) for column in zip(*columns, strict=True)
+        )
+        return GlobalMinimum(*joined)
+
+    def _minimum(self, flat: Array) -> tuple[Array, Array, Array, Array]:
+        """B, loss, slope and gap of one block, (n,) each."""
         loss = np.full(flat.shape, self.moments.Eyy)
         B, slope, lower = np.zeros_like(flat), np.zeros_like(flat), loss.copy()
         for branch in self._branches():
@@ -208,7 +218,7 @@ class Landscape:
             lower[here] = np.minimum(lower[here], bound)
         rounding = 64 * np.finfo(float).eps * self.moments.Eyy + self._rounding(flat * slope, B)
         gap = np.maximum(loss - lower, 0) + rounding
-        return GlobalMinimum(*(v.reshape(gamma.shape) for v in (B, loss, slope, gap)))
+        return B, loss, slope, gap
 
     def transitions(self) -> list[Transition]:
         """All phase transitions of the global minimum in gamma, ascending.

@@ -14,6 +14,8 @@ rho = 10.5, and 4 M rho^-15 / (rho - 1) bounds the errors by 2.1e-15, 8e-16 and 
 Forty units of s outside the spectrum the closed forms of the tails are exact to e^-40.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
@@ -27,6 +29,16 @@ NODES = 16  # Chebyshev nodes of a cell
 TABLE_ERROR = 1e-14  # of P, and of C in units of C(inf): the bound above and rounding
 TAIL = 40.0  # beyond it e^-TAIL is below rounding
 BLOCK = 200_000  # elements of one block of (points x modes): two of them stay in the cache
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """The sums at s, (n,) each: ln G, P, and ln |beta|^2 = 2 s + ln G."""
+
+    s: Array
+    log_gain: Array
+    P: Array
+    log_beta2: Array
 
 
 class Spectrum:
@@ -84,26 +96,22 @@ class Spectrum:
         for k in range(NODES):
             powers[k, : k + 1] = np.polynomial.chebyshev.cheb2poly(np.eye(NODES)[k, : k + 1])
         # in two steps: the rounding of a Chebyshev coefficient then stays a multiple of one T_k
-        self.table = [(v @ chebyshev.T) @ powers for v in values]
+        self.table = [np.ascontiguousarray(((v @ chebyshev.T) @ powers).T) for v in values]
 
-    def _powers(self, s: Array) -> tuple[Index, Array]:
-        """Cell and powers of the coordinate in it, (n, NODES)."""
+    def _place(self, s: Array) -> tuple[Index, Array]:
+        """Cell and the coordinate in it, from -1 to 1, (n,) each."""
         scaled = (s - self.left) / WIDTH
         cell = np.clip(scaled.astype(np.int64), 0, len(self.offset) - 1)
-        powers = np.empty((len(s), NODES))
-        powers[:, 0] = 1
-        powers[:, 1:] = (2 * (scaled - cell) - 1)[:, None]
-        return cell, np.multiply.accumulate(powers, axis=1, out=powers)
+        return cell, 2 * (scaled - cell) - 1
 
     def log_gain(self, s: Array) -> tuple[Array, Array]:
         """Return ln G and P, (n,) each, at any s from -inf to inf."""
         inside = np.clip(s, self.left, self.right)
         log_G, P = np.empty_like(inside), np.empty_like(inside)
         for here in _blocks(len(s)):
-            cell, powers = self._powers(inside[here])
-            log_G[here] = self.offset[cell]
-            log_G[here] += np.einsum("ij,ij->i", self.table[0][cell], powers)
-            P[here] = np.einsum("ij,ij->i", self.table[1][cell], powers)
+            cell, x = self._place(inside[here])
+            log_G[here] = _horner(self.table[0], cell, x) + self.offset[cell]
+            P[here] = _horner(self.table[1], cell, x)
         before, after = s < self.left, s > self.right
         if before.any():
             log_G[before], P[before] = self.log_signal2, 0.0
@@ -113,27 +121,38 @@ class Spectrum:
 
     def slope_of_P(self, s: Array) -> Array:
         """dP/ds, (n,), good to 1e-11, for s inside the table."""
-        cell, powers = self._powers(s)
-        coefficients = self.table[1][cell][:, 1:] * np.arange(1, NODES)
-        return np.einsum("ij,ij->i", coefficients, powers[:, :-1]) * (2 / WIDTH)
+        cell, x = self._place(s)
+        derivative = self.table[1][1:] * np.arange(1, NODES)[:, None]
+        return _horner(derivative, cell, x) * (2 / WIDTH)
 
     def taken(self, s: Array) -> Array:
         """C, (n,), at any s from -inf to inf."""
         inside = np.clip(s, self.left, self.right)
         C = np.empty_like(inside)
         for here in _blocks(len(s)):
-            cell, powers = self._powers(inside[here])
-            C[here] = np.einsum("ij,ij->i", self.table[2][cell], powers)
+            C[here] = _horner(self.table[2], *self._place(inside[here]))
         return C
 
-    def log_beta_squared(self, s: Array) -> Array:
-        """Ln |beta|^2 = 2 s + ln G, (n,), at any s from -inf to inf."""
-        log_G, _ = self.log_gain(np.minimum(s, self.right))
-        return 2 * np.minimum(s, self.right) + log_G
+    def at(self, s: Array) -> Sums:
+        """All of them but C at s, (n,), at any s from -inf to inf."""
+        log_G, P = self.log_gain(s)
+        inside = s <= self.right
+        with np.errstate(invalid="ignore"):
+            log_beta2 = np.where(inside, 2 * s + log_G, self.log_beta2)
+        return Sums(s, log_G, P, log_beta2)
+
+
+def _horner(coefficients: Array, cell: Index, x: Array) -> Array:
+    """Values of the polynomials of the cells, coefficients (degrees, cells), at x, (n,)."""
+    value = coefficients[-1].take(cell)
+    for row in coefficients[-2::-1]:
+        value *= x
+        value += row.take(cell)
+    return value
 
 
 def _blocks(n: int) -> list[slice]:
-    """Slices of n points whose powers and coefficients stay in the cache."""
+    """Slices of n points that stay in the cache."""
     size = 4096
     return [slice(i, min(i + size, n)) for i in range(0, n, size)]
 

@@ -45,7 +45,7 @@ FORMULAS = (
     "spectrum.Spectrum.direct:2",
     "spectrum.Spectrum.log_gain:0",
     "spectrum.Spectrum.taken",
-    "spectrum.Spectrum.log_beta_squared",
+    "spectrum.Spectrum.at:log_beta2",
     "curve.Curve.log_gain:0",
     "curve.Curve.log_gamma:0",
     "curve.Curve.norm",

@@ -54,7 +54,7 @@ def test_tails_continue_the_table(spectrum):
     for edge in (spectrum.left, spectrum.right):
         inside, outside = np.nextafter(edge, [0.0, np.sign(edge) * np.inf])
         inside, outside = np.array([inside]), np.array([outside])
-        for function in (lambda s: spectrum.log_gain(s)[0], spectrum.log_beta_squared):
+        for function in (lambda s: spectrum.log_gain(s)[0], lambda s: spectrum.at(s).log_beta2):
             assert function(outside)[0] == pytest.approx(
                 function(inside)[0], abs=2e-15 * (50 + abs(edge))
             )
