@@ -16,6 +16,7 @@ from phase_utils.moments import Moments
 from phase_utils.transitions import Spinodal, Transition, find_spinodals, find_transitions
 
 BLOCK = 8192  # weight decays at a time, so that everything about them stays in the cache
+NEIGHBOURHOOD = 1e-9  # relative, in gamma
 
 
 @dataclass(frozen=True)
@@ -203,11 +204,13 @@ class Landscape:
         loss = np.full(flat.shape, self.moments.Eyy)
         B, slope, lower = np.zeros_like(flat), np.zeros_like(flat), loss.copy()
         for branch in self._branches():
-            here = (flat < branch.high) & ((flat > branch.low) | branch.last)
-            if branch.kind > 0 or not here.any():
-                continue
+            # closed and a little beyond, for gammas within an unresolved piece between two branches
+            here = (flat <= branch.high * (1 + NEIGHBOURHOOD)) & (
+                (flat >= branch.low * (1 - NEIGHBOURHOOD)) | branch.last
+            )
             if branch.kind == 0:
                 lower = np.minimum(lower, branch.floor(flat))
+            if branch.kind >= 0 or not here.any():
                 continue
             rows = np.flatnonzero(here)
             value, u, T, bound = branch.minimum(flat[rows])

@@ -77,8 +77,9 @@ def find_transitions(curve: Curve, branches: list[Branch], signal: float) -> lis
             for other in range(-1, current)
             if (gamma := _crossing(minima, current, other)) is not None
         ]
-        if not crossings:
-            break
+        if not crossings:  # the branch goes over into the next one, with a jump below rounding
+            current -= 1
+            continue
         gamma, other = min(crossings)
         found.append(_first_order(branches, minima, current, other, gamma))
         current = other
