@@ -5,9 +5,10 @@ BUILD := _build
 BIN = $(abspath $(VENV))/bin
 STAMP = $(VENV)/.installed
 CHAPTERS = $(wildcard notebooks/*.md)
-# runs ruff with the words $(1) on the cells of every chapter, under the chapter's own name
+# runs ruff with the words $(1) on the cells of every chapter, under the chapter's own name; cells
+# are 80 columns wide, which is what a page holds
 on_cells = @for f in $(CHAPTERS); do $(BIN)/jupytext --quiet --to ipynb --output - $$f \
-  | $(BIN)/ruff $(1) --stdin-filename $${f%.md}.ipynb - || failed=1; done; test -z "$$failed"
+  | $(BIN)/ruff $(1) --line-length 80 --stdin-filename $${f%.md}.ipynb - || failed=1; done; test -z "$$failed"
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PATH := $(BIN):$(PATH)
@@ -43,7 +44,7 @@ format: $(STAMP) ## rewrite files in the project's style, the chapters' cells to
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 ifneq ($(CHAPTERS),)
-	$(BIN)/jupytext --quiet --pipe-fmt ipynb --pipe 'ruff format --stdin-filename notebooks/cells.ipynb -' $(CHAPTERS)
+	$(BIN)/jupytext --quiet --pipe-fmt ipynb --pipe 'ruff format --line-length 80 --stdin-filename notebooks/cells.ipynb -' $(CHAPTERS)
 endif
 
 types: $(STAMP) ## check the types of the package

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +58,22 @@ def definitions() -> tuple[Definition, ...]:
 
 
 class _Line:
-    """What a check shows: one line of stable text, and the full result as data."""
+    """What a check shows: a line for the page, one of stable text, and the full result as data."""
 
-    def __init__(self, result: dict[str, Any], text: str) -> None:
-        self.result, self.text = result, text
+    def __init__(self, result: dict[str, Any], parts: list[str]) -> None:
+        self.result, self.parts = result, parts
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         del include, exclude
-        return {"text/plain": self.text, MIME: self.result}
+        text = " | ".join(self.parts)
+        return {"text/plain": text, "text/html": self._html(), MIME: self.result}
+
+    def _html(self) -> str:
+        claim, state, *rest = (escape(part) for part in self.parts)
+        return (
+            f'<div class="claim-line claim-line-{state.replace(" ", "-")}"><b>{claim}</b> '
+            f'<span class="claim-state">{state}</span> {" · ".join(rest)}</div>'
+        )
 
 
 class Ledger:
@@ -88,8 +97,8 @@ class Ledger:
         tolerance: float | Mapping[str, float] = 0.0,
         relative: bool = True,
         what: str = "",
-    ) -> bool:
-        """Compare numbers (or booleans, strings) and display the result; returns whether it passed.
+    ) -> None:
+        """Compare numbers (or booleans, strings), record the result and display it.
 
         measured, expected : scalars or arrays of the same shape. Of arrays the entry that is
         largest in `expected` is shown, the worst deviation decides.
@@ -121,15 +130,15 @@ class Ledger:
         # a comparison with nan is False: what is not a number cannot pass
         state = "pass" if deviation <= bound else "fail"
         shown = [_plain(v.reshape(-1)[largest]) if v.size else None for v in (got, want)]
-        text = [claim, state, *([what] if what else [])]
-        text += [f"measured {_rounded(shown[0], bound)}", f"expected {_rounded(shown[1], bound)}"]
+        parts = [claim, state, *([what] if what else [])]
+        parts += [f"measured {_rounded(shown[0], bound)}", f"expected {_rounded(shown[1], bound)}"]
         if not exact:
             kind = "relative" if relative else "absolute"
-            text.append(f"{want.size} value{'s' * (want.size > 1)} within {bound:g} ({kind})")
+            parts.append(f"{want.size} value{'s' * (want.size > 1)} within {bound:g} ({kind})")
         self._record(
             claim,
             state,
-            " | ".join(text),
+            parts,
             measured=shown[0],
             expected=shown[1],
             deviation=None if exact or not np.isfinite(deviation) else deviation,
@@ -137,12 +146,11 @@ class Ledger:
             route=route,
             reason=what,
         )
-        return state == "pass"
 
     def not_applicable(self, claim: str, reason: str) -> None:
         """Record that the chosen parameters or data leave the hypotheses of the claim."""
         self._definition(claim)
-        self._record(claim, "not applicable", f"{claim} | not applicable | {reason}", reason=reason)
+        self._record(claim, "not applicable", [claim, "not applicable", reason], reason=reason)
 
     def missing(self) -> list[str]:
         """Claims of this chapter that nothing has checked yet."""
@@ -161,7 +169,7 @@ class Ledger:
             raise ValueError(f"claim must be one of chapter {self.chapter}, got {claim!r}")
         return self.known[claim]
 
-    def _record(self, claim: str, state: str, text: str, **fields: Any) -> None:
+    def _record(self, claim: str, state: str, parts: list[str], **fields: Any) -> None:
         now = time.perf_counter()
         result: dict[str, Any] = {
             "id": claim,
@@ -172,7 +180,7 @@ class Ledger:
         result |= {"seconds": now - self._since, **fields}
         self._since = now
         self.results.append(result)
-        display(_Line(result, text))  # type: ignore[no-untyped-call]
+        display(_Line(result, parts))  # type: ignore[no-untyped-call]
 
 
 def _plain(value: Any) -> Any:

@@ -6,15 +6,18 @@ import torch
 def resolve(device: str) -> torch.device:
     """Return the torch device called `device`; "auto" is CUDA where there is one, else the CPU.
 
-    Raises ValueError for a device that is not present.
+    Raises ValueError for a device that is not present or cannot hold float64 numbers.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError, TypeError):
+        # "meta" exists but holds no numbers, "mps" none of double precision
+        probe = torch.ones(1, dtype=torch.float64, device=torch.device(device))
+        probe.cpu()
+        return probe.device
+    except (RuntimeError, AssertionError, TypeError, ImportError):
         raise ValueError(
-            f"device must be auto or a torch device present here, got {device!r}"
+            f"device must be auto or a torch device with float64 present here, got {device!r}"
         ) from None
 
 

@@ -28,6 +28,8 @@ _TEMPLATE = """
 main { max-width: 62rem; margin: 0 auto; padding: 0 1rem; }
 main img, main svg { max-width: 100%; height: auto; }
 main details { margin: 0.5em 0; font-family: var(--jp-content-font-family); }
+.claim-line { border-inline-start: 3px solid #2e7d32; padding-inline-start: 0.6em; }
+.claim-line-fail { border-color: #c62828; font-weight: 600; }
 main .jp-CodeCell details { margin-left: var(--jp-cell-prompt-width); }
 </style>
 {%- endblock -%}

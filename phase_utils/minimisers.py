@@ -21,8 +21,8 @@ PROBE = 1e-3  # length of the step that measures the curvature at the start, in 
 DECREASE = 1e-4  # Armijo's constant
 CURVATURE = 1e-8  # least cosine between step and change of gradient that is learned from
 REFUSALS = 12  # refused trials in a row after which the memory is dropped
+FLAT = 1e-5  # relative gradient of a row that stands still at a minimum, not at a kink
 PATIENCE = 5  # checks in a row without progress after which a row is given up
-GROWTH = 1e3  # rise of the loss, in units of its scale, that counts as divergence
 FARTHEST = 1e8  # norm of the weights, in units of max(1, initial), that counts as divergence
 STATUS = ("max_steps", "converged", "diverged", "nonfinite", "stalled")
 RUNNING, CONVERGED, DIVERGED, NONFINITE, STALLED = range(5)
@@ -31,11 +31,15 @@ RUNNING, CONVERGED, DIVERGED, NONFINITE, STALLED = range(5)
 class Method(Protocol):
     """A minimiser: prepares its part of the state, then advances the state by one tick."""
 
-    def start(self, state: State, evaluate: Evaluate) -> None: ...
+    def start(self, state: State, evaluate: Evaluate, /) -> None:
+        """Add to the state, which has x, f, g and gamma, what `tick` needs."""
 
-    def tick(self, state: State, evaluate: Evaluate) -> None: ...
+    def tick(self, state: State, evaluate: Evaluate, /) -> None:
+        """Take one step with one evaluation, every row for itself."""
 
-    def settled(self, state: State) -> Tensor: ...
+    def settled(self, state: State) -> Tensor:
+        """(n,) of bool: whether a row whose gradient vanishes is at rest."""
+        ...
 
 
 class Lbfgs:
@@ -50,7 +54,8 @@ class Lbfgs:
         self.step_cap = step_cap
         self.slot = 0
 
-    def start(self, state: State, evaluate: Evaluate) -> None:
+    def start(self, state: State, evaluate: Evaluate, /) -> None:
+        """Empty memory; the direction is that of the gradient, its length from its curvature."""
         x, g = state["x"], state["g"]
         n, P = x.shape
         pairs = 2 * self.memory  # steps first, then changes of the gradient
@@ -85,7 +90,8 @@ class Lbfgs:
                 mask = update[:, None] if value.ndim == 2 else update
                 state[name] = torch.where(mask, value, state[name])
 
-    def tick(self, state: State, evaluate: Evaluate) -> None:
+    def tick(self, state: State, evaluate: Evaluate, /) -> None:
+        """Try one step along the direction; take it where it lowers the loss, else shorten it."""
         x, f, g, d = state["x"], state["f"], state["g"], state["d"]
         alpha, slope = state["alpha"], state["slope"]
         s = alpha[:, None] * d
@@ -163,6 +169,7 @@ class Lbfgs:
         self._aim(state, direction, taken | stuck)
 
     def settled(self, state: State) -> Tensor:
+        """All rows: they move only downhill."""
         return torch.ones_like(state["f"], dtype=torch.bool)
 
 
@@ -173,10 +180,12 @@ class HeavyBall:
         self.learning_rate = learning_rate
         self.momentum = momentum
 
-    def start(self, state: State, evaluate: Evaluate) -> None:
+    def start(self, state: State, _evaluate: Evaluate, /) -> None:
+        """Begin at rest."""
         state["v"] = torch.zeros_like(state["x"])
 
-    def tick(self, state: State, evaluate: Evaluate) -> None:
+    def tick(self, state: State, evaluate: Evaluate, /) -> None:
+        """One step of gradient descent with momentum."""
         state["v"] = self.momentum * state["v"] + state["g"]
         state["x"] = state["x"] - self.learning_rate * state["v"]
         state["f"], state["g"] = evaluate(state["x"], state["gamma"])
@@ -200,8 +209,8 @@ def minimise(
     """Minimise all rows of x (n, P); return the final x, a status and the ticks used per row.
 
     A row has converged where |gradient| <= tolerance * unit / max(1, |x|), the unit of loss being
-    the larger of |loss| now and at x = 0, or, for a method that `gives_up`, where it stands still
-    to rounding with a gradient below 1e-5 of the same scale.
+    the larger of |loss| now and at x = 0 (at the start where the latter is 0), or, for a method
+    that `gives_up`, where it stands still to rounding with a gradient below 1e-5 of the same scale.
     """
     final, code, steps = x.clone(), np.zeros(len(x), dtype=np.int64), np.zeros(len(x), np.int64)
     f, g = evaluate(x, gamma)
@@ -214,12 +223,11 @@ def minimise(
         "g": g,
         "gamma": gamma,
         "row": torch.arange(len(x), device=x.device),
-        "unit": torch.where(f_trivial.isfinite(), f_trivial, 0.0),
-        "f_start": f,
+        "unit": torch.where(f_trivial.isfinite() & (f_trivial > 0), f_trivial, f.abs()),
         "farthest": FARTHEST * _norm(x).clamp_min(1.0),
         "f_seen": f,
         "g_seen": _norm(g),
-        "idle": torch.zeros_like(f),
+        "idle": torch.full_like(f, -1.0),  # the check before the first tick can show no progress
     }
     state = {name: value[sound] for name, value in state.items()}
     tolerance = max(tolerance, 8 * torch.finfo(x.dtype).eps)
@@ -257,7 +265,6 @@ def _judge(state: State, method: Method, tolerance: float, gives_up: bool) -> ND
     scale = unit / norm_x.clamp_min(1.0)
     converged = (norm_g <= tolerance * scale) & method.settled(state)
     diverged = ~f.isfinite() | ~norm_g.isfinite() | (norm_x > state["farthest"])
-    diverged |= f - state["f_start"] > GROWTH * torch.maximum(unit.new_tensor(0.0), unit)
     code = torch.zeros_like(f, dtype=torch.int64)
     if gives_up:
         fell = state["f_seen"] - f > 4 * torch.finfo(f.dtype).eps * unit
@@ -265,8 +272,9 @@ def _judge(state: State, method: Method, tolerance: float, gives_up: bool) -> ND
         state["idle"] = torch.where(fell | flatter, 0.0, state["idle"] + 1)
         state["f_seen"] = f
         state["g_seen"] = torch.minimum(state["g_seen"], norm_g)
-        code[state["idle"] >= PATIENCE] = STALLED
-        converged |= (state["idle"] >= 2) & (norm_g <= 1e-5 * scale)
+        stands = state["idle"] >= PATIENCE
+        code[stands] = STALLED
+        converged |= stands & (norm_g <= FLAT * scale)
     code[converged] = CONVERGED
     code[diverged] = DIVERGED
     return code.cpu().numpy()

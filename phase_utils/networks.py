@@ -1,4 +1,4 @@
-"""Deep linear networks with neuron noise, and their exact population loss, many networks at once."""
+"""Deep linear networks with neuron noise and their exact population loss, many at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +12,8 @@ from phase_utils._check import integer, non_negative, numeric, per_layer
 from phase_utils.moments import Moments
 
 Weights = Sequence[Tensor]
+
+LARGEST_SEED = 2**53  # above it float64, which carries seeds in arrays, skips integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,15 +91,21 @@ class LinearNetwork:
     ) -> tuple[Tensor, ...]:
         """Gaussian weights with entries N(0, scale^2), one network per entry of scale and seed.
 
-        `scale` (>= 0) and `seed` (int >= 0), scalars or 1-D, are broadcast against each other to
-        (n,). A seed gives the same normal deviates whatever the scale, the batch or the device.
+        `scale` (>= 0) and `seed` (int in 0..2^53), scalars or 1-D of equal length, are broadcast
+        to (n,). A seed gives the same normal deviates whatever the scale, the batch or the device.
+        Raises ValueError for anything else.
         """
-        scales, seeds = np.broadcast_arrays(
-            np.atleast_1d(non_negative("scale", scale, ndim=(0, 1))),
-            np.atleast_1d(non_negative("seed", seed, ndim=(0, 1))),
-        )
-        if np.any(seeds != np.round(seeds)):
-            raise ValueError(f"seed must be integers, got {seeds[seeds != np.round(seeds)][0]:g}")
+        scales = np.atleast_1d(non_negative("scale", scale, ndim=(0, 1)))
+        seeds = np.atleast_1d(non_negative("seed", seed, ndim=(0, 1)))
+        wrong = (seeds != np.round(seeds)) | (seeds > LARGEST_SEED)
+        if np.any(wrong):
+            raise ValueError(f"seed must be integers <= 2^53, got {seeds[wrong][0]:.17g}")
+        if len(scales) != len(seeds) and 1 not in (len(scales), len(seeds)):
+            raise ValueError(
+                "scale and seed must be scalars or have equal length, "
+                f"got {len(scales)} and {len(seeds)}"
+            )
+        scales, seeds = np.broadcast_arrays(scales, seeds)
         distinct, index = np.unique(seeds.astype(np.int64), return_inverse=True)
         sizes = [rows * columns for rows, columns in self.shapes]
         normals = torch.stack(

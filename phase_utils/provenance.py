@@ -1,5 +1,6 @@
 """What a reader needs to repeat a chapter's run: seed, device, versions, time."""
 
+import html
 import platform
 import time
 from importlib import metadata
@@ -22,7 +23,8 @@ class Provenance:
 
     def _repr_html_(self) -> str:
         cells = "".join(
-            f'<tr><th scope="row">{what}</th><td>{value}</td></tr>' for what, value in self.rows
+            f'<tr><th scope="row">{html.escape(what)}</th><td>{html.escape(value)}</td></tr>'
+            for what, value in self.rows
         )
         return f'<table class="provenance"><tbody>{cells}</tbody></table>'
 
@@ -30,7 +32,8 @@ class Provenance:
 def record(ledger: Ledger, *, seed: int, device: str = "cpu", **parameters: Any) -> Provenance:
     """Return seed, device, versions and seconds of a chapter's run, and what else is given.
 
-    The seconds count from the making of the chapter's ledger.
+    The seconds count from the making of the chapter's ledger. Raises ValueError for a device that
+    is not present.
     """
     versions = [(package, metadata.version(package)) for package in PACKAGES]
     return Provenance(

@@ -11,7 +11,7 @@ from phase_utils import devices
 from phase_utils._check import Array, integer, non_negative
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
-from phase_utils.training import Settings, train
+from phase_utils.training import Settings, checked_settings, train
 
 if TYPE_CHECKING:
     import xarray
@@ -76,7 +76,7 @@ def sweep(
     """
     if not isinstance(moments, Moments):
         raise ValueError(f"moments must be a Moments, got {type(moments).__name__}")
-    settings = Settings() if settings is None else settings
+    settings = checked_settings(settings, Settings())
     axes = {
         "depth": _axis("depth", depth, whole=True),
         "gamma": _axis("gamma", gamma),
@@ -133,14 +133,13 @@ def labelled(
     for name in dataset.variables:
         dataset[name].attrs["long_name"], dataset[name].attrs["units"] = UNITS[str(name)]
     versions = {"numpy": np.__version__, "torch": torch.__version__, "xarray": xarray.__version__}
-    dataset.attrs = {**attributes, **{f"{name}_version": v for name, v in versions.items()}}
+    # torch's version is a subclass of str that files do not take
+    dataset.attrs = {**attributes, **{f"{name}_version": str(v) for name, v in versions.items()}}
     return dataset
 
 
 def _axis(name: str, value: Any, *, whole: bool = False) -> Array:
     """A coordinate: 1-D, non-negative, without repeats, of integers if `whole`."""
-    if isinstance(value, range):
-        value = list(value)
     array = np.atleast_1d(non_negative(name, value, ndim=(0, 1)))
     if len(np.unique(array)) != len(array):
         values, counts = np.unique(array, return_counts=True)

@@ -1,5 +1,6 @@
 """Training of many networks at once on their exact population loss, or on any batched loss."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from phase_utils.minimisers import Evaluate, HeavyBall, Lbfgs, Method, minimise
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
 
+DTYPES = (torch.float32, torch.float64)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -23,12 +26,15 @@ class Settings:
     method : "lbfgs", limited-memory BFGS, for minima to rounding; or "sgd", full-gradient descent
         with momentum, the optimiser of the paper without its sampling noise.
     tolerance : float > 0. A network has converged when its gradient norm is at most tolerance
-        times loss / max(1, |w|), the loss being that of the network or of zero weights, whichever
-        is larger.
+        times loss / max(1, |w|), the loss being that of the network or of zero weights (of the
+        initial weights where that is 0), whichever is larger. It is at least 8 roundings of the
+        dtype. "lbfgs" is also content with 1e-5 of that scale once rounding hides all progress.
+        Saddles are stationary too.
     max_steps : int >= 1, evaluations of loss and gradient per network.
     learning_rate, momentum : float > 0 and 0 <= m < 1, "sgd" only: v <- m v + grad, w <- w - lr v.
         The gradient is that of data + gamma |w|^2, so gamma is half of torch's `weight_decay`.
-    memory : int >= 1, pairs that "lbfgs" remembers.
+    memory : int >= 1, pairs that "lbfgs" remembers. A network of P weights takes about
+        8 (2 memory + 16) P bytes while it trains; `sweep` trains in batches that fit.
     step_cap : float > 0, the longest step of "lbfgs" in units of |w|. A capped step cannot leap
         from one basin into another, which a Newton step from an initial point would do; small
         values follow the gradient flow more closely and take more steps.
@@ -49,12 +55,16 @@ class Settings:
 
     def __post_init__(self) -> None:
         one_of("method", self.method, ("lbfgs", "sgd"))
-        for name in ("tolerance", "learning_rate", "step_cap"):
-            scalar(name, getattr(self, name), minimum=0, strict=True)
+        plain: dict[str, Any] = {
+            name: scalar(name, getattr(self, name), minimum=0, strict=name != "momentum")
+            for name in ("tolerance", "learning_rate", "momentum", "step_cap")
+        }
         for name in ("max_steps", "memory"):
-            integer(name, getattr(self, name), minimum=1)
-        if not 0 <= scalar("momentum", self.momentum) < 1:
-            raise ValueError(f"momentum must be >= 0 and < 1, got {self.momentum:g}")
+            plain[name] = integer(name, getattr(self, name), minimum=1)
+        if plain["momentum"] >= 1:
+            raise ValueError(f"momentum must be < 1, got {plain['momentum']:g}")
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +80,8 @@ class Result:
     status : (n,) of str: "converged"; "max_steps"; "stalled", no step lowers the loss although the
         gradient is not small; "diverged"; "nonfinite", loss or gradient not finite at the start.
         Of a network that diverged or was not finite the numbers mean nothing.
-    steps : (n,), evaluations of loss and gradient.
+    steps : (n,), steps tried, each one evaluation of loss and gradient; the end is looked for
+        every 10.
     """
 
     weights: tuple[Tensor, ...]
@@ -87,15 +98,20 @@ class _Differentiated:
 
     def __init__(self, problem: Any) -> None:
         self.data_loss = problem.data_loss
-        self.penalty = getattr(problem, "penalty", _total_square)
+        self.penalty = getattr(problem, "penalty", total_square)
 
     def value_and_gradient(
         self, weights: tuple[Tensor, ...], gamma: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         with torch.enable_grad():
             leaves = tuple(w.detach().requires_grad_() for w in weights)
-            loss = self.data_loss(leaves) + gamma * self.penalty(leaves)
-            gradients = torch.autograd.grad(loss.sum(), leaves)
+            data = _one_per_row("data_loss", self.data_loss(leaves), gamma)
+            if not data.requires_grad:
+                raise ValueError(
+                    "problem.data_loss must be differentiable by torch, got a constant"
+                )
+            loss = data + gamma * _one_per_row("penalty", self.penalty(leaves), gamma)
+            gradients = torch.autograd.grad(loss.sum(), leaves, materialize_grads=True)
         return loss.detach(), gradients
 
 
@@ -109,7 +125,7 @@ def train(problem: Any, init: Any, gamma: Any, settings: Settings | None = None)
         whose row i depends on row i of the weights alone, for any number of rows. Such an object
         may define `penalty(weights) -> (n,)` (default: total |w|^2), `order_parameter(weights)`
         and `value_and_gradient(weights, gamma)`.
-    init : sequence of floating-point tensors (n, ...), one per weight array, left unchanged.
+    init : sequence of float32 or float64 tensors (n, ...), one per weight array, left unchanged.
     gamma : float >= 0 or (n,) of them, the weight decay of each network.
     settings : default `Settings()`.
 
@@ -121,19 +137,19 @@ def train(problem: Any, init: Any, gamma: Any, settings: Settings | None = None)
     Raises
     ------
     ValueError
-        For initial weights or gammas of the wrong shape, type or range.
+        For initial weights or gammas of the wrong shape, type or range, and for a problem whose
+        losses are not one per network.
     """
-    settings = Settings() if settings is None else settings
-    weights = _checked_weights(init)
+    settings = checked_settings(settings, Settings())
+    weights = checked_weights(init)
     n = len(weights[0])
-    problem = _resolved(problem, weights)
+    problem = as_problem(problem, weights)
     gammas = non_negative("gamma", gamma, ndim=(0, 1))
     if gammas.ndim and len(gammas) != n:
         raise ValueError(f"gamma must be a scalar or have {n} entries, got {len(gammas)}")
     decay = torch.from_numpy(np.broadcast_to(gammas, (n,)).copy()).to(weights[0])
 
     shapes = tuple(w.shape[1:] for w in weights)
-    differentiable = problem if hasattr(problem, "value_and_gradient") else _Differentiated(problem)
     method: Method
     if settings.method == "lbfgs":
         method = Lbfgs(settings.memory, settings.step_cap)
@@ -141,7 +157,7 @@ def train(problem: Any, init: Any, gamma: Any, settings: Settings | None = None)
         method = HeavyBall(settings.learning_rate, settings.momentum)
     with torch.no_grad():
         final, status, steps = minimise(
-            _flat(differentiable, shapes),
+            flat_evaluate(problem, shapes),
             torch.cat([w.reshape(n, -1) for w in weights], dim=1),
             decay,
             method,
@@ -149,23 +165,37 @@ def train(problem: Any, init: Any, gamma: Any, settings: Settings | None = None)
             max_steps=settings.max_steps,
             gives_up=settings.method == "lbfgs",
         )
-        trained = tuple(w.contiguous() for w in _views(final, shapes))
-        data = _array(problem.data_loss(trained))
-        slope = _array(getattr(problem, "penalty", _total_square)(trained))
+        trained = tuple(w.contiguous() for w in views(final, shapes))
+        data = _array(_one_per_row("data_loss", problem.data_loss(trained), decay))
+        slope = _array(getattr(problem, "penalty", total_square)(trained))
         B = np.full(n, np.nan)
         if hasattr(problem, "order_parameter"):
             B = _array(problem.order_parameter(trained))
-    return Result(trained, data + gammas * slope, data, slope, B, status, steps)
+    with np.errstate(all="ignore"):  # what diverged is infinite, and gamma may be 0
+        loss = data + gammas * slope
+    return Result(trained, loss, data, slope, B, status, steps)
 
 
-def _checked_weights(init: Any) -> tuple[Tensor, ...]:
-    if isinstance(init, Tensor) or not len(init) or not all(isinstance(w, Tensor) for w in init):
+def checked_settings(settings: Any, default: Settings) -> Settings:
+    """Return the settings, the default for None, or raise ValueError."""
+    if settings is None:
+        return default
+    if not isinstance(settings, Settings):
+        raise ValueError(f"settings must be a Settings or None, got {type(settings).__name__}")
+    return settings
+
+
+def checked_weights(init: Any) -> tuple[Tensor, ...]:
+    """Return initial weights (n, ...) as a tuple without graph, or raise ValueError."""
+    if not isinstance(init, Sequence) or not all(isinstance(w, Tensor) for w in init):
         raise ValueError(f"init must be a sequence of tensors, got {type(init).__name__}")
+    if not init:
+        raise ValueError("init must hold one tensor or more, got none")
     first = init[0]
     for w in init:
-        if not w.is_floating_point() or w.dtype != first.dtype or w.device != first.device:
+        if w.dtype not in DTYPES or w.dtype != first.dtype or w.device != first.device:
             raise ValueError(
-                "init must be floating-point tensors of one dtype on one device, "
+                "init must be tensors of one dtype, float32 or float64, on one device, "
                 f"got {first.dtype} on {first.device} and {w.dtype} on {w.device}"
             )
         if w.ndim == 0 or len(w) != len(first) or not w.numel():
@@ -176,7 +206,7 @@ def _checked_weights(init: Any) -> tuple[Tensor, ...]:
     return tuple(w.detach() for w in init)
 
 
-def _resolved(problem: Any, weights: tuple[Tensor, ...]) -> Any:
+def as_problem(problem: Any, weights: tuple[Tensor, ...]) -> Any:
     """The problem itself, or the noise-free linear network that `weights` spans on moments."""
     seen = tuple(tuple(w.shape[1:]) for w in weights)
     if isinstance(problem, Moments):
@@ -195,22 +225,37 @@ def _resolved(problem: Any, weights: tuple[Tensor, ...]) -> Any:
     return problem
 
 
-def _flat(problem: Any, shapes: tuple[torch.Size, ...]) -> Evaluate:
+def flat_evaluate(problem: Any, shapes: tuple[torch.Size, ...]) -> Evaluate:
     """Value and gradient as functions of the flattened weights (n, P)."""
+    if not hasattr(problem, "value_and_gradient"):
+        problem = _Differentiated(problem)
 
     def evaluate(x: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
-        loss, gradients = problem.value_and_gradient(_views(x, shapes), gamma)
+        loss, gradients = problem.value_and_gradient(views(x, shapes), gamma)
+        _one_per_row("value_and_gradient", loss, gamma)
         return loss, torch.cat([g.reshape(len(x), -1) for g in gradients], dim=1)
 
     return evaluate
 
 
-def _views(x: Tensor, shapes: tuple[torch.Size, ...]) -> tuple[Tensor, ...]:
+def _one_per_row(name: str, values: Any, gamma: Tensor) -> Tensor:
+    if not isinstance(values, Tensor) or values.shape != gamma.shape:
+        seen = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise ValueError(
+            f"problem.{name} must return one number per network, shape {tuple(gamma.shape)}, "
+            f"got {seen}"
+        )
+    return values
+
+
+def views(x: Tensor, shapes: tuple[torch.Size, ...]) -> tuple[Tensor, ...]:
+    """The weights (n, ...) as views of the flattened ones (n, P)."""
     parts = x.split([shape.numel() for shape in shapes], dim=1)
     return tuple(p.reshape(len(x), *shape) for p, shape in zip(parts, shapes, strict=True))
 
 
-def _total_square(weights: tuple[Tensor, ...]) -> Tensor:
+def total_square(weights: tuple[Tensor, ...]) -> Tensor:
+    """|w|^2 of every network, (n,)."""
     return torch.stack([w.reshape(len(w), -1).square().sum(1) for w in weights]).sum(0)
 
 

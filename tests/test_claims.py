@@ -35,9 +35,7 @@ def ledger(monkeypatch):
     ],
 )
 def test_a_check_passes_only_where_it_should(ledger, measured, expected, options, passes):
-    assert (
-        ledger.check("Eq-0", measured=measured, expected=expected, route="r", **options) == passes
-    )
+    ledger.check("Eq-0", measured=measured, expected=expected, route="r", **options)
     assert ledger.results[-1]["state"] == ("pass" if passes else "fail")
 
 

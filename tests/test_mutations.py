@@ -9,16 +9,16 @@ import ast
 import dataclasses
 import importlib
 import inspect
-from functools import cache, cached_property
+from functools import cached_property
 
-import IPython.display
-import matplotlib
+import in_process
 import numpy as np
 import pytest
 import sympy
 import torch
+from in_process import source
 
-from phase_utils import chapters, claims
+from phase_utils import chapters
 
 FACTOR = 1.01
 THEORY = (
@@ -154,20 +154,6 @@ class Mutate(ast.NodeTransformer):
         return node
 
 
-@cache
-def source(chapter):
-    """All code of a chapter at the tier `smoke`, as one module."""
-    found = chapters.find(chapter)
-    parts = []
-    for cell in found.notebook().cells:
-        if cell.cell_type == "code":
-            parts.append(cell.source)
-            if "parameters" in cell.metadata.get("tags", []):
-                values = found.values(tier="smoke")
-                parts += [f"{name} = {value!r}" for name, value in values.items()]
-    return "\n\n".join(parts)
-
-
 def functions(chapter):
     """Names of the functions that a chapter defines and that return something."""
     return [
@@ -178,31 +164,17 @@ def functions(chapter):
     ]
 
 
+def stop_at_failure(result):
+    if result["state"] == "fail":
+        raise Caught(result["id"])
+
+
 def run(chapter, monkeypatch, function=None):
-    """Run a chapter; Caught as soon as a claim fails. Returns the number of checks."""
-    matplotlib.use("Agg")
+    """Run a chapter at the tier `smoke`; Caught as soon as a claim fails."""
     tree = ast.parse(source(chapter))
     if function:
         tree = ast.fix_missing_locations(Mutate(function).visit(tree))
-    ledgers = []
-
-    def record(self, claim, state, text, **fields):
-        del text, fields
-        ledgers.append(self)
-        self.results.append({"id": claim, "state": state})
-        if state == "fail":
-            raise Caught(claim)
-
-    monkeypatch.setattr(claims.Ledger, "_record", record)
-    monkeypatch.setattr(IPython.display, "display", lambda *_, **__: None)
-    monkeypatch.setattr("myst_nb.glue", lambda *_, **__: None)
-    monkeypatch.setattr("matplotlib.pyplot.show", lambda *_, **__: None)
-    namespace = {"__name__": "__main__", "__scaled__": scaled}
-    try:
-        exec(compile(tree, chapter, "exec"), namespace)
-    finally:
-        matplotlib.pyplot.close("all")
-    return len(ledgers)
+    return in_process.run(tree, monkeypatch, on_result=stop_at_failure, __scaled__=scaled)
 
 
 def mutate_package(formula, monkeypatch):
@@ -249,7 +221,7 @@ CHAPTERS = chapters.names()
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_unmutated_chapters_pass(chapter, monkeypatch):
-    assert run(chapter, monkeypatch) > 0
+    assert run(chapter, monkeypatch)
 
 
 @pytest.mark.parametrize("formula", FORMULAS)

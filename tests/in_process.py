@@ -1,0 +1,65 @@
+"""Run a chapter's code in this process, without a kernel: fast, and with warnings as errors.
+
+Nothing is displayed. What the chapter's ledger records is returned, or ends the run at once.
+"""
+
+import ast
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import IPython.display
+import matplotlib
+import pytest
+
+from phase_utils import chapters, claims
+
+Result = dict[str, Any]
+
+
+@cache
+def source(chapter: str, tier: str = "smoke", **parameters: Any) -> str:
+    """Return all code of a chapter as one module, with its parameters set like those of a run."""
+    found = chapters.find(chapter)
+    parts = []
+    for cell in found.notebook().cells:
+        if cell.cell_type == "code":
+            parts.append(cell.source)
+            if "parameters" in cell.metadata.get("tags", []):
+                values = found.values(parameters, tier)
+                parts += [f"{name} = {value!r}" for name, value in values.items()]
+    return "\n\n".join(parts)
+
+
+def run(
+    code: ast.Module | str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    on_result: Callable[[Result], None] = lambda _: None,
+    **names: Any,
+) -> list[Result]:
+    """Execute a chapter's code with `names` defined; return what its ledger recorded.
+
+    `on_result` sees every result when it is recorded, and may raise to end the run.
+    """
+    results: list[Result] = []
+
+    def record(
+        ledger: claims.Ledger, claim: str, state: str, parts: list[str], **fields: Any
+    ) -> None:
+        result = {"id": claim, "state": state, "text": " | ".join(parts), **fields}
+        ledger.results.append(result)
+        results.append(result)
+        on_result(result)
+
+    matplotlib.use("Agg")
+    with monkeypatch.context() as patch:
+        patch.setattr(claims.Ledger, "_record", record)
+        patch.setattr(IPython.display, "display", lambda *_, **__: None)
+        patch.setattr("myst_nb.glue", lambda *_, **__: None)
+        patch.setattr("matplotlib.pyplot.show", lambda *_, **__: None)
+        try:
+            exec(compile(code, "chapter", "exec"), {"__name__": "__main__", **names})
+        finally:
+            matplotlib.pyplot.close("all")
+    return results
