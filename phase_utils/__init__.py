@@ -7,8 +7,10 @@ from phase_utils.classify import NoTransition, Undetermined, classify
 from phase_utils.hysteresis import hysteresis
 from phase_utils.landscape import GlobalMinimum, Landscape
 from phase_utils.langevin import Chains, langevin
+from phase_utils.modes import Modes, mode_transitions
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
+from phase_utils.phase_diagram import phase_diagram
 from phase_utils.sweeps import sweep
 from phase_utils.training import Result, Settings, train
 from phase_utils.transitions import Spinodal, Transition
@@ -21,6 +23,7 @@ __all__ = [
     "GlobalMinimum",
     "Landscape",
     "LinearNetwork",
+    "Modes",
     "Moments",
     "NoTransition",
     "Result",
@@ -31,6 +34,8 @@ __all__ = [
     "classify",
     "hysteresis",
     "langevin",
+    "mode_transitions",
+    "phase_diagram",
     "sweep",
     "train",
 ]

@@ -1,5 +1,6 @@
 """The exact theory against closed forms, brute force and properties that hold for any spectrum."""
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -135,8 +136,8 @@ def test_no_signal_means_no_learning():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m: pu.Landscape(m, -1), "depth must be an integer >= 0, got -1"),
-        (lambda m: pu.Landscape(m, 1.5), "depth must be an integer"),
+        (lambda m: pu.Landscape(m, -1), "depth must be >= 0, got -1"),
+        (lambda m: pu.Landscape(m, 1.5, 4, 0.1), "depth must be an integer"),
         (lambda m: pu.Landscape(m, 2, 0), "width must be an integer >= 1, got 0"),
         (lambda m: pu.Landscape(m, 2, 1.5), "width must be an integer"),
         (lambda m: pu.Landscape(m, 2, None, 0.1), "width must be given"),
@@ -153,3 +154,66 @@ def test_no_signal_means_no_learning():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         call(pu.Moments.isotropic(3))
+
+
+def test_degenerate_turning_point_is_certified():
+    def land(power):
+        return pu.Landscape(pu.Moments.from_spectrum([1, 1e-2], np.sqrt([0.2, power]), 50.0), 2)
+
+    low, high = 0.004, 0.006  # one spinodal and three: two are born between
+    assert [len(land(power).spinodals()) for power in (low, high)] == [1, 3]
+    while high - low > 4e-16 * high and (middle := (low + high) / 2) not in (low, high):
+        low, high = (low, middle) if len(land(middle).spinodals()) > 1 else (middle, high)
+    kinds = [[piece.kind for piece in land(power).curve.pieces] for power in (low, high)]
+    assert kinds == [[1, -1], [1, -1, 1, 0, -1]]  # 0 is a piece that cannot be resolved
+    critical = [[t.gamma for t in land(power).transitions()] for power in (low, high)]
+    assert critical[0] == pytest.approx(critical[1], rel=1e-12)
+    assert len(critical[0]) == 1
+    B = np.geomspace(1e-3, 10, 4000)
+    for power in (low, high):
+        here = land(power)
+        gamma = np.concatenate(
+            [s.gamma * (1 + np.array([-1e-3, -1e-9, 0, 1e-9, 1e-3])) for s in here.spinodals()]
+        )
+        minimum = here.global_minimum(gamma)
+        assert np.all(minimum.gap <= 1e-10 * 50)
+        assert np.all(minimum.loss - minimum.gap <= here.loss(B[:, None], gamma).min(axis=0))
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 30])
+def test_bound_on_an_inexact_inversion_holds(depth):
+    land = pu.Landscape(pu.Moments.from_spectrum([1, 1e-4], np.sqrt([0.2, 0.001]), 20.0), depth)
+    gamma = np.geomspace(1e-5, 1, 40)
+    for branch in land._branches():
+        if branch.kind > 0:
+            continue
+        inside = gamma[(gamma > branch.low) & (gamma < branch.high)]
+        best = branch.minimum(inside)[0]
+        for shift in (0.3, 1e-3, 1e-6, -1e-6, -1e-3, -0.3):
+            s = np.clip(branch.invert(inside) + shift, branch.piece.left, branch.piece.right)
+            at = land.curve.spectrum.at(s)
+            T = land.curve.penalty(at)
+            excess = land.curve.data_loss(at) + inside * T - best
+            bound = branch.error(at, inside, T)
+            assert np.all(excess <= bound + 1e-14 * 20)
+            if abs(shift) == 1e-3:  # nor is it idle: h is twice too long, dlnT/ds = (p/m) (1 - P)
+                assert np.all((1 - at.P) * bound <= 5 * excess + 1e-12)
+
+
+def test_loss_agrees_with_arithmetic_in_fifty_digits():
+    values, signals = [1.0, 0.1, 1e-6], [0.4, 0.1, 1e-3]
+    land = pu.Landscape(pu.Moments.from_spectrum(values, signals, 3.0), 3)
+    gammas = [1e-4, 0.01, 0.05]
+    minimum = land.global_minimum(gammas)
+    with mpmath.workdps(50):
+        modes = [(mpmath.mpf(a), mpmath.mpf(e) ** 2) for a, e in zip(values, signals, strict=True)]
+        for i, gamma in enumerate(mpmath.mpf(g) for g in gammas):
+
+            def stationary(u, gamma=gamma):
+                return u**2 * mpmath.fsum(p / (a * u**3 + gamma) ** 2 for a, p in modes) - 1
+
+            u = mpmath.findroot(stationary, mpmath.mpf(float(minimum.B[i])) ** 2)
+            taken = mpmath.fsum(u**3 * p / (a * u**3 + gamma) for a, p in modes)
+            error = 3 - taken + 3 * gamma * u - mpmath.mpf(float(minimum.loss[i]))
+            assert abs(float(error)) <= minimum.gap[i]
+            assert abs(float(mpmath.sqrt(u) / mpmath.mpf(float(minimum.B[i])) - 1)) <= 1e-13

@@ -1,0 +1,161 @@
+"""Sums over the spectrum along the curve of ridge solutions, at a cost independent of its size.
+
+With z = e^s the inverse of the ridge penalty and q_i = N a_i z / (1 + N a_i z),
+
+    G = sum_i e_i^2 (1 - q_i)^2,   P = sum_i w_i q_i,  w_i ~ e_i^2 (1 - q_i)^2,
+    C = sum_i e_i^2 / (N a_i) q_i (2 - q_i),
+
+G is the squared residual correlation, dln(G)/ds = -2 P, and C is what the solution takes off the
+loss. They are evaluated from Chebyshev interpolants, whose error is certified for every spectrum:
+at s = x + i t with |t| < pi/2 the terms of G lie in a cone of half angle t about e^(-i t), so that
+|sum| >= cos(t) sum|.|, and |q_i| <= 1. Hence ln(G) is analytic there with |dln(G)/ds| <= 2/cos(t),
+|P| <= 1/cos(t), |C| <= 3 C(inf). On cells of width 1/2 and with t = 1.3, the Bernstein ellipse has
+rho = 10.5, and 4 M rho^-15 / (rho - 1) bounds the errors by 2.1e-15, 8e-16 and 7e-16 C(inf).
+Forty units of s outside the spectrum the closed forms of the tails are exact to e^-40.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from phase_utils._check import Array
+
+Index = NDArray[np.int64]
+
+WIDTH = 0.5  # of a cell in s
+NODES = 16  # Chebyshev nodes of a cell
+TABLE_ERROR = 1e-14  # of P, and of C in units of C(inf): the bound above and rounding
+TAIL = 40.0  # beyond it e^-TAIL is below rounding
+BLOCK = 200_000  # elements of one block of (points x modes): two of them stay in the cache
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """The sums at s, (n,) each: ln G, P, and ln |beta|^2 = 2 s + ln G."""
+
+    s: Array
+    log_gain: Array
+    P: Array
+    log_beta2: Array
+
+
+class Spectrum:
+    """The sums ln G, P and C of modes with log N a_i and log e_i^2, (modes,) each."""
+
+    def __init__(self, log_a: Array, log_e2: Array) -> None:
+        distinct, index = np.unique(log_a, return_inverse=True)
+        top = log_e2.max()
+        power = np.zeros_like(distinct)
+        np.add.at(power, index, np.exp(log_e2 - top))
+        seen = power > 0  # what underflows beside the strongest signal is no signal
+        self.log_a, self.log_e2 = distinct[seen], np.log(power[seen]) + top
+        self.gain = np.exp(self.log_e2 - self.log_a)  # what each mode can take off the loss
+        self.total_gain = float(self.gain.sum())
+        self.log_signal2 = _log_sum(self.log_e2)  # of |E[xy]|^2
+        self.log_beta2 = _log_sum(self.log_e2 - 2 * self.log_a)  # of |beta|^2 at z = inf
+        self.left = -float(self.log_a.max()) - TAIL
+        cells = int(np.ceil((TAIL - float(self.log_a.min()) - self.left) / WIDTH))
+        self.right = self.left + cells * WIDTH
+        self._tabulate(cells)
+
+    def direct(self, s: Array) -> tuple[Array, Array, Array]:
+        """Return ln G, P and C at s, (n,) each, summed over the modes."""
+        log_G, P, C = np.empty_like(s), np.empty_like(s), np.empty_like(s)
+        rows = max(1, BLOCK // len(self.log_a))
+        for i in range(0, len(s), rows):
+            here = slice(i, i + rows)
+            x = s[here, None] + self.log_a
+            q = expit(x)
+            C[here] = (q * (2 - q)) @ self.gain
+            np.subtract(0, x, out=x)
+            # ln(1 - q) = ln expit(-x), without underflow where 1 - q is tiny
+            log_weight = np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
+            log_weight *= 2
+            log_weight += self.log_e2
+            top = log_weight.max(axis=1)
+            log_weight -= top[:, None]
+            weight = np.exp(log_weight, out=log_weight)
+            total = weight.sum(axis=1)
+            log_G[here] = top + np.log(total)
+            P[here] = np.einsum("ij,ij->i", weight, q) / total
+        return log_G, P, C
+
+    def _tabulate(self, cells: int) -> None:
+        angle = (np.arange(NODES) + 0.5) * np.pi / NODES
+        nodes = np.cos(angle)
+        centres = self.left + (np.arange(cells) + 0.5) * WIDTH
+        s = centres[:, None] + nodes * (WIDTH / 2)
+        values = [v.reshape(s.shape) for v in self.direct(s.ravel())]
+        self.offset = values[0].mean(axis=1)  # keeps the rounding of ln G out of its polynomial
+        values[0] -= self.offset[:, None]
+        chebyshev = np.cos(np.arange(NODES)[:, None] * angle) * (2 / NODES)
+        chebyshev[0] /= 2
+        powers = np.zeros((NODES, NODES))
+        for k in range(NODES):
+            powers[k, : k + 1] = np.polynomial.chebyshev.cheb2poly(np.eye(NODES)[k, : k + 1])
+        # in two steps: the rounding of a Chebyshev coefficient then stays a multiple of one T_k
+        self.table = [np.ascontiguousarray(((v @ chebyshev.T) @ powers).T) for v in values]
+
+    def _place(self, s: Array) -> tuple[Index, Array]:
+        """Cell and the coordinate in it, from -1 to 1, (n,) each."""
+        scaled = (s - self.left) / WIDTH
+        cell = np.clip(scaled.astype(np.int64), 0, len(self.offset) - 1)
+        return cell, 2 * (scaled - cell) - 1
+
+    def log_gain(self, s: Array) -> tuple[Array, Array]:
+        """Return ln G and P, (n,) each, at any s from -inf to inf."""
+        inside = np.clip(s, self.left, self.right)
+        log_G, P = np.empty_like(inside), np.empty_like(inside)
+        for here in _blocks(len(s)):
+            cell, x = self._place(inside[here])
+            log_G[here] = _horner(self.table[0], cell, x) + self.offset[cell]
+            P[here] = _horner(self.table[1], cell, x)
+        before, after = s < self.left, s > self.right
+        if before.any():
+            log_G[before], P[before] = self.log_signal2, 0.0
+        if after.any():
+            log_G[after], P[after] = self.log_beta2 - 2 * s[after], 1.0
+        return log_G, P
+
+    def slope_of_P(self, s: Array) -> Array:
+        """dP/ds, (n,), good to 1e-11, for s inside the table."""
+        cell, x = self._place(s)
+        derivative = self.table[1][1:] * np.arange(1, NODES)[:, None]
+        return _horner(derivative, cell, x) * (2 / WIDTH)
+
+    def taken(self, s: Array) -> Array:
+        """C, (n,), at any s from -inf to inf."""
+        inside = np.clip(s, self.left, self.right)
+        C = np.empty_like(inside)
+        for here in _blocks(len(s)):
+            C[here] = _horner(self.table[2], *self._place(inside[here]))
+        return C
+
+    def at(self, s: Array) -> Sums:
+        """All of them but C at s, (n,), at any s from -inf to inf."""
+        log_G, P = self.log_gain(s)
+        inside = s <= self.right
+        with np.errstate(invalid="ignore"):
+            log_beta2 = np.where(inside, 2 * s + log_G, self.log_beta2)
+        return Sums(s, log_G, P, log_beta2)
+
+
+def _horner(coefficients: Array, cell: Index, x: Array) -> Array:
+    """Values of the polynomials of the cells, coefficients (degrees, cells), at x, (n,)."""
+    value = coefficients[-1].take(cell)
+    for row in coefficients[-2::-1]:
+        value *= x
+        value += row.take(cell)
+    return value
+
+
+def _blocks(n: int) -> list[slice]:
+    """Slices of n points that stay in the cache."""
+    size = 4096
+    return [slice(i, min(i + size, n)) for i in range(0, n, size)]
+
+
+def _log_sum(logs: Array) -> float:
+    return float(logs.max() + np.log(np.sum(np.exp(logs - logs.max()))))
