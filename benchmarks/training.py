@@ -1,6 +1,6 @@
 """Time of training one linear network: `pu.sweep` against plain torch, one network at a time.
 
-    python benchmarks/training.py [--repeats 5] [--out benchmarks/results/training.json]
+    python benchmarks/training.py [--repeats 5]    # minutes; results/training.json
 
 All train the same networks (same data, decays and initial weights, float64, one thread of the CPU)
 to the same accuracy:
@@ -9,29 +9,20 @@ to the same accuracy:
   LBFGS on moments  torch.optim.LBFGS, network by network, on the same moments
   LBFGS on samples  torch.optim.LBFGS, network by network, on the samples
 
-The loops train a subsample, every `STRIDE`th network of the plan. In every repeat the three run one
-after the other, so that the load of the machine is the same for all. Wall time and CPU time are
-those of one network.
+The loops train a subsample, every `STRIDE`th network of the plan. Times are those of one network.
 """
 
 import argparse
-import datetime
-import json
-import os
-import platform
-import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
+from report import HEADS, Report, interleaved
 
 import phase_utils as pu
 
 DEPTH, WIDTH, SCALES, SEEDS, STRIDE = 2, 32, (0.05, 0.3), range(8), 7
 TOLERANCE = 1e-10  # of the gradient, in units of the loss at zero weights over max(1, |w|)
-HERE = Path(__file__).parent
 
 Loss = Callable[[list[torch.Tensor]], torch.Tensor]
 
@@ -88,24 +79,7 @@ def on_moments(moments: pu.Moments) -> Loss:
     return loss
 
 
-def timed(run: Callable[[], object]) -> tuple[float, float, object]:
-    """Wall time, CPU time and result of a call."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = run()
-    return time.perf_counter() - wall, time.process_time() - cpu, result
-
-
-def processor() -> str:
-    """The name of the CPU."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def measure(repeats: int) -> dict[str, object]:
+def measure(repeats: int) -> Report:
     """Run the benchmark; all that is needed to judge its numbers."""
     torch.set_num_threads(1)
     task = pu.data.load("diabetes")
@@ -132,98 +106,52 @@ def measure(repeats: int) -> dict[str, object]:
             for name, loss in losses.items()
         },
     }
-    sizes = dict.fromkeys(runs, len(chosen)) | {"sweep": len(gamma)}
-    load = [os.getloadavg()]
+    report = Report(
+        "Training",
+        f"{len(gamma)} networks on {task.description}: D = {DEPTH}, width {WIDTH}, {len(gammas)} "
+        f"weight decays, two initial scales, {len(SEEDS)} seeds, float64, one thread, until the "
+        f"gradient is below {TOLERANCE:g} of the loss. The peers are `torch.optim.LBFGS`, network "
+        "by network, on the moments of the data and on its samples; they train every "
+        f"{STRIDE}th network. Their stopping rule looks at the largest entry of the gradient.",
+    )
     pu.sweep(moments, gamma=gammas[:2], depth=DEPTH, device="cpu")  # imports and first calls
     one_by_one(losses["LBFGS on samples"], starts[:1], decays[:1], moments.Eyy)
-
-    seconds: dict[str, dict[str, list[float]]] = {n: {"wall": [], "cpu": []} for n in runs}
-    results: dict[str, object] = {}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            wall, cpu, results[name] = timed(run)
-            seconds[name]["wall"].append(wall / sizes[name])
-            seconds[name]["cpu"].append(cpu / sizes[name])
-        load.append(os.getloadavg())
+    times, results = interleaved(runs, repeats)
 
     ds = results.pop("sweep")
+    if not np.all(ds["status"].values == "converged"):
+        raise RuntimeError("networks of the sweep did not converge: the comparison is not fair")
     swept = ds["loss"].values.ravel()[chosen]
-    accuracy: dict[str, object] = {
-        "sweep": {"share converged": float(np.mean(ds["status"].values == "converged"))}
-    }
-    for name, (values, trained) in results.items():
-        # gradients of all three are taken with the same formula, that of the samples
-        norms = [
-            torch.cat([w.grad.flatten() for w in weights]).norm().item() for weights in trained
-        ]
-        same = np.abs(values - swept) < 1e-6 * moments.Eyy
-        accuracy[name] = {
-            "networks in the same minimum as the sweep's": f"{same.sum()} of {len(same)}",
-            "largest difference of loss there": float(np.abs(values - swept)[same].max()),
-            "largest gradient norm": max(norms),
-        }
     again = pu.train(network, init, gamma[chosen], settings)
     _, gradient = network.value_and_gradient(again.weights, torch.tensor(gamma[chosen]))
-    accuracy["sweep"]["largest gradient norm"] = (
-        torch.cat([g.flatten(1) for g in gradient], dim=1).norm(dim=1).max().item()
-    )
-    return {
-        "what": "seconds per network, one thread of the CPU, float64",
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "plan": {
-            "data": task.description,
-            "depth": DEPTH,
-            "width": WIDTH,
-            "gammas": f"{len(gammas)} in |E[xy]| * [0.02, 0.6]",
-            "init_scale": SCALES,
-            "seeds": len(SEEDS),
-            "networks": len(gamma),
-            "networks of the loops": f"{len(chosen)}, every {STRIDE}th",
-            "tolerance": TOLERANCE,
-        },
-        "seconds per network": seconds,
-        "summary": {
-            name: {
-                clock: {"min": min(values), "median": statistics.median(values)}
-                for clock, values in clocks.items()
-            }
-            for name, clocks in seconds.items()
-        },
-        "sweep is faster by": {
-            name: {
-                clock: {
-                    "of minima": min(clocks[clock]) / min(seconds["sweep"][clock]),
-                    "of medians": statistics.median(clocks[clock])
-                    / statistics.median(seconds["sweep"][clock]),
-                }
-                for clock in ("wall", "cpu")
-            }
-            for name, clocks in seconds.items()
-            if name != "sweep"
-        },
-        "accuracy": accuracy,
-        "hardware": {"processor": processor(), "cores": os.cpu_count()},
-        "load averages before and after every repeat": load,
-        "versions": {
-            "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "numpy": np.__version__,
-        },
-    }
+    largest = torch.cat([g.flatten(1) for g in gradient], dim=1).norm(dim=1).max().item()
+    ours = times["sweep"]
+    rows = [["sweep", *ours.cells(1 / len(gamma)), "1", "1", f"{largest:.1e}", ""]]
+    for name, (values, trained) in results.items():
+        # gradients of all are taken with the formula of the samples
+        norms = [torch.cat([w.grad.flatten() for w in ws]).norm().item() for ws in trained]
+        same = np.abs(values - swept) < 1e-6 * moments.Eyy
+        share = len(gamma) / len(chosen)
+        rows.append(
+            [
+                name,
+                *times[name].cells(1 / len(chosen)),
+                f"{share * min(times[name].wall) / min(ours.wall):.1f}",
+                f"{share * min(times[name].cpu) / min(ours.cpu):.1f}",
+                f"{max(norms):.1e}",
+                f"{same.sum()} of {len(same)}",
+            ]
+        )
+    columns = ["method", *HEADS, "ratio, wall", "ratio, CPU", "largest gradient", "same minimum"]
+    report.table("Time for one network", columns, rows)
+    return report
 
 
 def main() -> None:
     """Measure, print and store."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "training.json")
-    options = parser.parse_args()
-    record = measure(options.repeats)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(record, indent=2) + "\n")
-    for name in ("plan", "summary", "sweep is faster by", "accuracy", "hardware", "versions"):
-        print(name, json.dumps(record[name], indent=2))
-    print("load averages", record["load averages before and after every repeat"])
+    measure(parser.parse_args().repeats).write("training")
 
 
 if __name__ == "__main__":
