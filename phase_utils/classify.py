@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from phase_utils._check import Array, non_negative, numeric
-from phase_utils.gaps import FLOOR, Gaps, local_noise
+from phase_utils.gaps import FLOOR, Gaps, Indices, local_noise
 from phase_utils.power_law import fit_power_law
 from phase_utils.transitions import Transition
 
@@ -21,9 +21,9 @@ SIGNIFICANT = 6.0  # a difference counts from this many standard errors on
 TRIVIAL = 1e-6  # a slope below this part of the largest counts as zero
 LEAST_POINTS = 10  # fewer cannot tell a jump from a steep change
 UNRESOLVED = 0.15  # part of the range of the slope that one gap may hide
-LEAST_POWER = 0.2  # a slope that vanishes more steeply looks like a jump
+LEAST_POWER = 0.35  # a slope that vanishes more steeply looks like a jump
 HIGHEST_POWER = 1.05  # above 1 the second derivative of the loss is continuous
-POWER_ERROR = 0.2  # a power known less well than this decides nothing
+POWER_ERROR = 1 / 3  # three errors then tell powers 1 and 2 apart
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ def _zeroth(gaps: Gaps) -> Transition | None:
         barrier=nan,
         gamma_error=float(gaps.width[k]) / 2,
         evidence=f"Between gamma = {gaps.low[k]:.6g} and {gaps.high[k]:.6g} the loss changes by "
-        f"{excess[k]:.4g} (error {error[k]:.2g}) more than its slope allows.{_others(gaps, found, k)}",
+        f"{excess[k]:.4g} (error {error[k]:.2g}) more than its slope allows."
+        + _others(gaps, found, k),
     )
 
 
@@ -144,7 +145,7 @@ def _first(gaps: Gaps) -> Transition | None:
     )
 
 
-def _others(gaps: Gaps, found: Array, chosen: int) -> str:
+def _others(gaps: Gaps, found: Indices, chosen: int) -> str:
     places = [f"{(gaps.low[k] + gaps.high[k]) / 2:.4g}" for k in found if k != chosen]
     return f" There are further jumps near gamma = {', '.join(places)}." if places else ""
 
@@ -168,7 +169,7 @@ def _vanishing(gamma: Array, slope: Array) -> Transition | Undetermined | None:
     )
     if law.power - 3 * law.power_error > 2:
         return None  # it fades as fast as a smooth curve may
-    if law.power_error > POWER_ERROR or law.power < LEAST_POWER:
+    if law.pinned or law.power_error > POWER_ERROR or law.power < LEAST_POWER:
         return Undetermined(f"{text}, which is not resolved.")
     if law.power - 3 * law.power_error > HIGHEST_POWER:
         return Undetermined(f"{text}, so that a transition would be of higher than second order.")

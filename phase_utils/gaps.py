@@ -6,8 +6,11 @@ made. All gaps are treated at once, for every candidate degree and number of poi
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phase_utils._check import Array
+
+Indices = NDArray[np.intp]
 
 FLOOR = 1e-8  # of the largest slope or loss: training and rounding leave no smaller errors
 # degree and points; the larger windows average noise, the smaller follow curvature
@@ -58,8 +61,8 @@ class Side:
         loss: Array,
         slope: Array,
         degree: int,
-        index: "np.ndarray[tuple[int, ...], np.dtype[np.intp]]",
-        rows: "np.ndarray[tuple[int, ...], np.dtype[np.intp]]",
+        index: Indices,
+        rows: Indices,
         best: Array,
     ) -> None:
         """Fit polynomials to the windows `index` of the gaps `rows`; keep those that are better."""
@@ -91,10 +94,11 @@ class Side:
             levels.std(axis=1, ddof=1), self.loss_noise[rows]
         ) / np.sqrt(index.shape[1])
 
-    def _integral(self, t: Array, rows: Array | slice) -> Array:
+    def _integral(self, t: Array, rows: Indices | slice) -> Array:
         powers = np.arange(1, TERMS + 1)
-        return np.einsum("gpk,gk->gp", t[..., None] ** powers, self.fit[rows] / powers) * (
-            self.scale[rows, None]
+        return (
+            np.einsum("gpk,gk->gp", t[..., None] ** powers, self.fit[rows] / powers)
+            * (self.scale[rows, None])
         )
 
     def slope_at(self, gamma: Array) -> tuple[Array, Array]:

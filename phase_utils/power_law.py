@@ -5,11 +5,13 @@ projection). The error is that of the noise together with the change made by one
 windows towards gamma_c, and one to three coefficients, compete for the smallest error.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import hypot
 
 import numpy as np
 from scipy.optimize import least_squares
+from scipy.special import expit, logit
 
 from phase_utils._check import Array
 
@@ -26,6 +28,7 @@ class PowerLaw:
     power: float
     power_error: float
     misfit: float
+    pinned: bool = False  # gamma_c is at an end of its range
 
 
 def fit_power_law(gamma: Array, slope: Array, noise: Array, count: int) -> PowerLaw | None:
@@ -41,13 +44,21 @@ def fit_power_law(gamma: Array, slope: Array, noise: Array, count: int) -> Power
             for terms in range(1, 5)
             if points >= terms + 2
         ]
-        for fit, finer in zip(fits[:-1], fits[1:], strict=True):
-            gamma_error = hypot(fit.gamma_error, fit.gamma - finer.gamma)
-            power_error = hypot(fit.power_error, fit.power - finer.power)
-            candidates.append(
-                PowerLaw(finer.gamma, gamma_error, finer.power, power_error, finer.misfit)
-            )
-    return min(candidates, key=lambda fit: fit.power_error, default=None)
+        for fit, finer in pairwise(fits):
+            gamma_error = hypot(finer.gamma_error, fit.gamma - finer.gamma)
+            power_error = hypot(finer.power_error, fit.power - finer.power)
+            candidates.append(replace(finer, gamma_error=gamma_error, power_error=power_error))
+    if not candidates:
+        return None
+    best = min(candidates, key=lambda fit: fit.power_error)
+    # an error that is small by accident shows in the distances to the other candidates
+    gamma_excess = max(abs(best.gamma - fit.gamma) - fit.gamma_error for fit in candidates)
+    power_excess = max(abs(best.power - fit.power) - fit.power_error for fit in candidates)
+    return replace(
+        best,
+        gamma_error=hypot(best.gamma_error, max(gamma_excess, 0.0)),
+        power_error=hypot(best.power_error, max(power_excess, 0.0)),
+    )
 
 
 def _fit(gamma: Array, slope: Array, noise: Array, count: int, terms: int) -> PowerLaw:
@@ -56,28 +67,25 @@ def _fit(gamma: Array, slope: Array, noise: Array, count: int, terms: int) -> Po
     farthest = float(gamma[min(count + BEYOND, len(gamma)) - 1]) - last
 
     def rest(q: Array) -> Array:
-        t = np.maximum(last + farthest * q[0] - gamma, 0.0) / width
-        basis = (t ** q[1])[:, None] * t[:, None] ** np.arange(terms) / noise[:, None]
-        basis /= np.linalg.norm(basis, axis=0)
+        beyond, power = expit(q) * (farthest, LARGEST)
+        t = np.maximum(last + beyond - gamma, 0.0) / width
+        basis = t[:, None] ** (power + np.arange(terms)) / noise[:, None]
+        basis /= np.linalg.norm(basis, axis=0) + 1e-300
         coefficients = np.linalg.lstsq(basis, slope / noise, rcond=None)[0]
         return np.asarray(basis @ coefficients - slope / noise)
 
     first = float(gamma[count] - last) / farthest
-    found = least_squares(
-        rest,
-        [0.5 * first, 1.0],
-        bounds=([1e-9, 0.01], [1.0, LARGEST]),
-        x_scale=[first, 0.3],
-        xtol=1e-12,
-        ftol=1e-12,
-    )
+    start = logit([0.5 * first, 1.0 / LARGEST])
+    found = least_squares(rest, start, method="lm", max_nfev=150)
+    part = expit(found.x)
     misfit = 2 * float(found.cost) / max(len(gamma) - terms - 2, 1)
     inverse = np.linalg.pinv(found.jac.T @ found.jac)
-    errors = np.sqrt(np.abs(np.diag(inverse)) * max(1.0, misfit))
+    errors = np.sqrt(np.abs(np.diag(inverse)) * max(1.0, misfit)) * part * (1 - part)
     return PowerLaw(
-        last + farthest * float(found.x[0]),
+        last + farthest * float(part[0]),
         farthest * float(errors[0]),
-        float(found.x[1]),
-        float(errors[1]),
+        LARGEST * float(part[1]),
+        LARGEST * float(errors[1]),
         misfit,
+        not 0.01 * first < part[0] < 0.99,
     )

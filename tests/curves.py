@@ -95,7 +95,7 @@ def _first() -> Iterator[Curve]:
 
         jump = (1 - bend) * 2 / 1.94 - after
         name = f"slope falls to {1 - jump * 0.97:.2f} of it"
-        yield Curve(name, 1, crossing, gamma=0.47, heat=0.47 * jump)
+        yield Curve(name, 1, crossing, gamma=0.47, heat=0.47 * jump, least=40 if bend else 15)
     for depth in (2, 3, 8):
         problem = Isotropic(depth)
         g0 = problem.critical
