@@ -23,6 +23,7 @@ LEAST_POINTS = 10  # fewer cannot tell a jump from a steep change
 UNRESOLVED = 0.15  # part of the range of the slope that one gap may hide
 LEAST_POWER = 0.35  # a slope that vanishes more steeply looks like a jump
 HIGHEST_POWER = 1.05  # above 1 the second derivative of the loss is continuous
+FADING = 0.01  # part of the largest slope from which zero is reached smoothly, not abruptly
 POWER_ERROR = 1 / 3  # three errors then tell powers 1 and 2 apart
 
 
@@ -72,7 +73,8 @@ def classify(gamma: Any, loss: Any, slope: Any) -> Verdict:
     Notes
     -----
     What happens within one gap of the grid is not seen: a continuous change sharper than the grid
-    counts as a jump. A measured metastable branch has a zeroth-order jump where it ends.
+    counts as a jump, and a smooth crossover needs about six points per width.
+    A measured metastable branch has a zeroth-order jump where it ends.
     """
     gamma = non_negative("gamma", gamma, ndim=(1,))
     loss, slope = numeric("loss", loss, ndim=(1,)), numeric("slope", slope, ndim=(1,))
@@ -167,9 +169,10 @@ def _vanishing(gamma: Array, slope: Array) -> Transition | Undetermined | None:
         f"The slope vanishes as t^p with p = {law.power:.4g} (error {law.power_error:.2g}), "
         f"t = gamma_c - gamma, at gamma_c = {law.gamma:.6g} (error {law.gamma_error:.2g})"
     )
-    if law.power - 3 * law.power_error > 2:
-        return None  # it fades as fast as a smooth curve may
-    if law.pinned or law.power_error > POWER_ERROR or law.power < LEAST_POWER:
+    fades = abs(slope[count - 1]) < FADING * largest
+    if fades and (law.pinned or law.power - 3 * law.power_error > 2):
+        return None  # as a smooth curve may
+    if law.pinned or law.power_error > POWER_ERROR or law.power - law.power_error < LEAST_POWER:
         return Undetermined(f"{text}, which is not resolved.")
     if law.power - 3 * law.power_error > HIGHEST_POWER:
         return Undetermined(f"{text}, so that a transition would be of higher than second order.")

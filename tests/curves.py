@@ -172,7 +172,7 @@ def _smooth() -> Iterator[Curve]:
     yield Curve("straight", None, lambda g: (1 + 0.7 * g, np.full(len(g), 0.7)))
     yield Curve("parabola", None, lambda g: (1 + g - 0.4 * g**2, 1 - 0.8 * g))
     yield Curve("exponential", None, lambda g: (1 - np.exp(-2 * g), 2 * np.exp(-2 * g)), 0, 2)
-    for width, least in ((0.25, 15), (0.1, 40)):
+    for width, least in ((0.25, 25), (0.1, 60)):
 
         def crossover(g: Array, w: float = width) -> tuple[Array, Array]:
             x = (g - 0.5) / w
@@ -190,7 +190,7 @@ def _smooth() -> Iterator[Curve]:
 
 def cascade() -> Curve:
     """Two first-order transitions; the one with the larger latent heat is in the numbers."""
-    moments = pu.Moments.from_spectrum(CASCADE_EIGENVALUES, CASCADE_SIGNALS, 0.3)
+    moments = pu.Moments.from_spectrum(CASCADE_EIGENVALUES, CASCADE_SIGNALS, 10.3)
     land = pu.Landscape(moments, 2)
     gamma, below, above = CASCADE_TRANSITIONS[0]
     return Curve(

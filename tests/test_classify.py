@@ -128,7 +128,13 @@ def trained():
         top = 1.7 * Isotropic(depth).critical if depth else 1.0
         gamma = np.linspace(0.1 * top, top, 24)
         ds = pu.sweep(
-            moments, gamma=gamma, depth=depth, width=4, init_scale=(0.01, 0.7), seed=0, device="cpu"
+            moments,
+            gamma=gamma,
+            depth=depth,
+            width=4,
+            init_scale=(0.01, 0.5, 1.0),
+            seed=0,
+            device="cpu",
         ).isel(depth=0, seed=0)
         best = ds.isel(init_scale=ds.loss.argmin("init_scale"))
         found[depth] = gamma, best.loss.values, best.slope.values
