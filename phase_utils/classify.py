@@ -124,12 +124,12 @@ def _zeroth(gaps: Gaps) -> Transition | None:
 
 
 def _first(gaps: Gaps) -> Transition | None:
-    significance, _ = gaps.slope_gap()
+    crossing, crossing_error = gaps.crossing()
+    jump, jump_error = gaps.slope_difference(crossing)
+    significance = np.minimum(gaps.slope_gap()[0], np.abs(jump) / jump_error)
     found = np.flatnonzero(significance > SIGNIFICANT)
     if not len(found):
         return None
-    crossing, crossing_error = gaps.crossing()
-    jump, jump_error = gaps.slope_difference(crossing)
     k = int(found[np.argmax((crossing * np.abs(jump))[found])])
     gamma, error = float(crossing[k]), float(crossing_error[k])
     return Transition(

@@ -238,7 +238,9 @@ def _one_sided(gamma: Array, values: Array, direction: int) -> Array:
 
 def local_noise(gamma: Array, values: Array) -> Array:
     """Noise at every point: from the median over nine neighbouring residuals."""
-    size = np.pad(np.abs(residuals(gamma, values)), 6, mode="edge")
+    size = np.abs(residuals(gamma, values))
+    # a single residual can be small by accident, and more may reach across a transition
+    size = np.pad(size, 6, constant_values=(size[:2].max(), size[-2:].max()))
     windows = np.lib.stride_tricks.sliding_window_view(size, 9)
     return 1.4826 * np.asarray(np.median(windows, axis=1))
 
