@@ -74,6 +74,7 @@ def classify(gamma: Any, loss: Any, slope: Any) -> Verdict:
     -----
     What happens within one gap of the grid is not seen: a continuous change sharper than the grid
     counts as a jump, and a smooth crossover needs about six points per width.
+    A second-order transition at 15 points, or noise of 1e-3 of the largest slope, may stay open.
     A measured metastable branch has a zeroth-order jump where it ends.
     """
     gamma = non_negative("gamma", gamma, ndim=(1,))
@@ -163,7 +164,7 @@ def _vanishing(gamma: Array, slope: Array) -> Transition | Undetermined | None:
     law = fit_power_law(gamma, slope, noise, count)
     if law is None:
         return Undetermined(
-            f"The slope vanishes after {count} points, which are too few for its power law."
+            f"The slope vanishes after {count} points, and no power law is resolved by them."
         )
     text = (
         f"The slope vanishes as t^p with p = {law.power:.4g} (error {law.power_error:.2g}), "

@@ -37,7 +37,8 @@ class PowerLaw:
 def fit_power_law(gamma: Array, slope: Array, noise: Array, count: int) -> PowerLaw | None:
     """Fit the power law to all points (m,), of which the slope has vanished from `count` on.
 
-    Gamma_c is sought from the last point before until a few points after. None: too few points.
+    Gamma_c is sought from the last point before until a few points after. None: too few
+    points, or only fits in which the leading coefficient is negligible.
     """
     candidates = []
     for points in sorted({count, (2 * count) // 3, count // 2, count // 4}):
