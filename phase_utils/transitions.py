@@ -19,7 +19,8 @@ class Transition:
     B_below, B_above : order parameter of the two phases.
     latent_heat : gamma times the jump of the penalty |w|^p that gamma multiplies.
     barrier : lowest maximum to be climbed between the phases at coexistence, above L(gamma).
-    gamma_error, exponent, exponent_error, evidence : of transitions found in measured curves.
+    gamma_error, exponent, exponent_error, latent_heat_error, evidence : of transitions found in
+        measured curves; standard errors.
     """
 
     gamma: float
@@ -31,6 +32,7 @@ class Transition:
     gamma_error: float = 0.0
     exponent: float = nan
     exponent_error: float = nan
+    latent_heat_error: float = 0.0
     evidence: str = ""
 
 
