@@ -63,6 +63,10 @@ class Landscape:
     parameter is B = d0 |b| with the paper's b; |beta| = B^(D+1) for the end-to-end vector beta at a
     minimum. `gamma` multiplies |w|^2, so torch's `weight_decay` is 2 gamma.
 
+    Certified, by `gap`, is the loss of `global_minimum` alone. B, slope, transitions, spinodals and
+    minima are computed to rounding, but without a bound: near a spinodal or a critical point the
+    rounding of gamma is amplified in B as the curve demands.
+
     At infinite depth L is E[y^2] for every gamma > 0. At gamma = 0 it is the loss of the best
     linear predictor under the noise factor N if that is bounded (no noise, or `noise_factor`,
     for noise_variance depth / width held at ln N): a jump, the zeroth-order transition. Noise of
@@ -89,9 +93,10 @@ class Landscape:
         self.moments, self.depth, self.width = moments, network.depth, network.width
         self.noise_variance, self.decay_ratios = network.noise_variance, network.decay_ratios
         self.noise_factor = network.noise_factor
-        self.penalty_power = scalar("penalty_power", penalty_power, minimum=0, strict=True)
-        if self.depth == inf and self.penalty_power != 2:
-            raise ValueError(f"penalty_power must be 2 at infinite depth, got {penalty_power:g}")
+        power = scalar("penalty_power", penalty_power, minimum=0, strict=True)
+        if self.depth == inf and power != 2:
+            raise ValueError(f"penalty_power must be 2 at infinite depth, got {power:g}")
+        self.penalty_power = power
         self._decay = float(np.exp(network.log_decay))
         self.curve = Curve(
             moments.eigenvalues,

@@ -42,6 +42,8 @@ class Modes:
 
     Notes
     -----
+    The loss is certified as that of `Landscape` is; the transitions are computed to rounding.
+
     Inputs that are not white couple the modes. So does neuron noise: at D = 1 it adds
     (a s2/d0) (sum_j b_j)^2, the square of the nuclear norm, so that a learned mode acts on the
     others as additional decay. The strongest mode still appears at gamma = sigma_1, but the second
