@@ -5,6 +5,7 @@ from typing import Any
 
 from phase_utils.classify import NoTransition, Undetermined, classify
 from phase_utils.hysteresis import hysteresis
+from phase_utils.initialisation import LearningBasin, learning_basin, learning_basin_init
 from phase_utils.landscape import GlobalMinimum, Landscape
 from phase_utils.langevin import Chains, langevin
 from phase_utils.modes import Modes, mode_transitions
@@ -22,6 +23,7 @@ __all__ = [
     "Chains",
     "GlobalMinimum",
     "Landscape",
+    "LearningBasin",
     "LinearNetwork",
     "Modes",
     "Moments",
@@ -34,6 +36,8 @@ __all__ = [
     "classify",
     "hysteresis",
     "langevin",
+    "learning_basin",
+    "learning_basin_init",
     "mode_transitions",
     "phase_diagram",
     "sweep",
