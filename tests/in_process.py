@@ -10,6 +10,7 @@ from typing import Any
 
 import IPython.display
 import matplotlib
+import numpy as np
 import pytest
 
 from phase_utils import chapters, claims
@@ -40,9 +41,16 @@ def run(
 ) -> list[Result]:
     """Execute a chapter's code with `names` defined; return what its ledger recorded.
 
-    `on_result` sees every result when it is recorded, and may raise to end the run.
+    `on_result` sees every result when it is recorded, and may raise to end the run. What is glued
+    must be a plain value, which a page can format, under a name of its own.
     """
     results: list[Result] = []
+    glued: set[str] = set()
+
+    def glue(name: str, value: Any, display: bool = True) -> None:
+        assert not isinstance(value, np.generic | np.ndarray), f"{name} is a {type(value)}"
+        assert name not in glued, f"{name} is glued twice"
+        glued.add(name)
 
     def record(
         ledger: claims.Ledger, claim: str, state: str, parts: list[str], **fields: Any
@@ -56,7 +64,7 @@ def run(
     with monkeypatch.context() as patch:
         patch.setattr(claims.Ledger, "_record", record)
         patch.setattr(IPython.display, "display", lambda *_, **__: None)
-        patch.setattr("myst_nb.glue", lambda *_, **__: None)
+        patch.setattr("myst_nb.glue", glue)
         patch.setattr("matplotlib.pyplot.show", lambda *_, **__: None)
         try:
             exec(compile(code, "chapter", "exec"), {"__name__": "__main__", **names})
