@@ -47,7 +47,7 @@ def run(
     results: list[Result] = []
     glued: set[str] = set()
 
-    def glue(name: str, value: Any, display: bool = True) -> None:
+    def glue(name: str, value: Any, **_: Any) -> None:
         assert not isinstance(value, np.generic | np.ndarray), f"{name} is a {type(value)}"
         assert name not in glued, f"{name} is glued twice"
         glued.add(name)
