@@ -54,7 +54,7 @@ FORMULAS = {
     "curve.Curve.data_loss": "effective_landscape",
     "curve.Curve.invert": "effective_landscape",
     "landscape.Landscape.loss": "effective_landscape",
-    "landscape.Landscape.balanced_loss": "removing_the_trivial_phase",
+    "landscape.Landscape.balanced_loss": "initialization_and_escape",
     "landscape.Landscape.stationary:0": "effective_landscape",
     "landscape.Landscape.minima": "effective_landscape",
     "landscape.Landscape.paper_b": "effective_landscape",
