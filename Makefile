@@ -12,6 +12,8 @@ on_cells = @for f in $(CHAPTERS); do $(BIN)/jupytext --quiet --to ipynb --output
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PATH := $(BIN):$(PATH)
+# the chapters multiply many small matrices: a second thread only waits for the first
+export OMP_NUM_THREADS ?= 1
 
 .PHONY: help venv book test lint format types references requirements clean
 .DEFAULT_GOAL := help
