@@ -51,6 +51,24 @@ CONTRAST = """() => {
        - light(getComputedStyle(document.body).backgroundColor);
 }"""
 
+# Outputs of cells whose text has less than the contrast 4.5 to what is behind it.
+FAINT = """() => {
+  const parts = c => c.match(/[\\d.]+/g).map(Number);  // the fourth, opacity, is left out if 1
+  const opaque = c => (parts(c)[3] ?? 1) > 0.5;
+  const behind = e => {
+    if (!e) return [255, 255, 255];
+    const c = getComputedStyle(e).backgroundColor;
+    return opaque(c) ? parts(c) : behind(e.parentElement);
+  };
+  const linear = x => (x /= 255) <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const faint = e => { const a = light(parts(getComputedStyle(e).color)), b = light(behind(e));
+                       return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) < 4.5; };
+  const written = e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+  return [...document.querySelectorAll(".cell_output .text_html *")].filter(written).filter(faint)
+    .slice(0, 3).map(e => e.outerHTML.slice(0, 120));
+}"""
+
 
 def missing(reason: str) -> None:
     """Skip, or fail where the checks are required."""
@@ -123,6 +141,7 @@ def test_page(tabs, name, theme):
 
         assert tab.evaluate("document.documentElement.dataset.theme") == theme
         assert (tab.evaluate(CONTRAST) > 0.5) == (theme == "dark")
+        assert tab.evaluate(FAINT) == []
         assert tab.evaluate(UNTYPESET) == []
         silent = "[...document.images].filter(i => !i.alt.trim()).map(i => i.outerHTML)"
         assert tab.evaluate(silent) == []
