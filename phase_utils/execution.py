@@ -67,6 +67,17 @@ def execute(
     return executed, scrub_text(error, everything=True)
 
 
+def tracebacks(nb: NotebookNode) -> str:
+    """Return the tracebacks of an executed notebook as plain text, '' where no cell failed."""
+    failed = [
+        "\n".join(output.traceback)
+        for cell in nb.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "error"
+    ]
+    return re.sub(_ANSI, "", "\n\n".join(failed)).strip()
+
+
 def claims(nb: NotebookNode) -> list[dict[str, Any]]:
     """Return the claims that travel in the outputs of an executed notebook, in order."""
     found: list[dict[str, Any]] = []
