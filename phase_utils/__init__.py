@@ -17,7 +17,7 @@ from phase_utils.training import Result, Settings, train
 from phase_utils.transitions import Spinodal, Transition
 
 # loaded when first used: these need matplotlib, scikit-learn or the notebook tools
-_LAZY = ("chapters", "claims", "data", "plotting", "provenance")
+_LAZY = ("chapters", "claims", "data", "grid", "plotting", "provenance")
 
 __all__ = [
     "Chains",

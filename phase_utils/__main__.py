@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phase_utils.chapters import Chapter
+    from phase_utils.grid import Outcome
 
 EXIT_CELL, EXIT_USAGE, EXIT_CLAIMS = 1, 2, 3
 
@@ -60,6 +61,35 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--tier", choices=("smoke", "book", "paper"), help="size of the run")
     run.add_argument("--out", default="runs", help="folder of the results (default: runs)")
     run.set_defaults(command=_run)
+    grid = commands.add_parser(
+        "grid",
+        help="run a chapter over a grid of parameters",
+        description="Check everything, run the chapter at every point of the grid that is not done "
+        "yet, and leave OUT/index.html with the notebooks it links. Exit codes as of run.",
+    )
+    grid.add_argument("chapter", help="name of a chapter, with or without its number")
+    grid.add_argument(
+        "-g",
+        "--grid",
+        action="append",
+        required=True,
+        metavar="NAME=VALUES",
+        help="an axis: start:stop:count, evenly spaced, or [value, ...]; may be repeated",
+    )
+    grid.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=LITERAL",
+        help="a parameter that does not vary; may be repeated, and wins over the tier",
+    )
+    grid.add_argument("--tier", choices=("smoke", "book", "paper"), help="size of the runs")
+    grid.add_argument("--out", help="folder of the results (default: runs/NN_name-grid)")
+    grid.add_argument(
+        "--dask", metavar="ADDRESS", help="scheduler of the Dask cluster that runs it"
+    )
+    grid.set_defaults(command=_grid)
     return parser
 
 
@@ -113,21 +143,74 @@ def _run(options: argparse.Namespace, folder: Path | None) -> int:
     return 0
 
 
+def _grid(options: argparse.Namespace, folder: Path | None) -> int:
+    from phase_utils import chapters, grid, workers
+
+    chapter = chapters.find(options.chapter, folder)
+    by_name = {p.name: p for p in chapter.parameters}
+    out = options.out or f"runs/{chapter.name}-grid"
+    client = None
+    try:
+        given = _given(options.parameter, chapter)
+        axes = {
+            name: grid.axis(by_name[name], text)
+            for name, text in _pairs("-g", options.grid, chapter).items()
+        }
+        grid.plan(chapter, axes, given, options.tier)
+        if options.dask:
+            client = workers.connected(options.dask)
+    except (ValueError, ImportError) as error:
+        raise chapters.ChapterError(str(error)) from None
+    try:
+        outcomes = grid.run(
+            chapter.name, axes, given, tier=options.tier, out=out, folder=folder, client=client
+        )
+    finally:
+        if client is not None:
+            client.close()
+    return _reported(outcomes, list(axes), Path(out) / "index.html")
+
+
+def _reported(outcomes: "Sequence[Outcome]", names: Sequence[str], page: Path) -> int:
+    """Print how a grid ended, the failures with their tracebacks last; the exit code."""
+    print(
+        f"runs:     {len(outcomes)}, of which {sum(not o.ran for o in outcomes)} were done before"
+    )
+    print(f"index:    {page}")
+    print(f"claims:   {_summary([claim for o in outcomes for claim in o.claims])}")
+    code = 0
+    for outcome in outcomes:
+        point = ", ".join(f"{name}={outcome.cell.values[name]!r}" for name in names)
+        if outcome.error:
+            print(f"\nA cell failed at {point}:\n{outcome.error}", file=sys.stderr)
+        elif outcome.failing:
+            print(f"\nClaims failed at {point}: {', '.join(outcome.failing)}", file=sys.stderr)
+            code = EXIT_CLAIMS
+    return EXIT_CELL if any(outcome.error for outcome in outcomes) else code
+
+
 def _given(texts: Sequence[str], chapter: "Chapter") -> dict[str, Any]:
+    parameters = {p.name: p for p in chapter.parameters}
+    given = _pairs("-p", texts, chapter)
+    return {name: parameters[name].parse(literal) for name, literal in given.items()}
+
+
+def _pairs(option: str, texts: Sequence[str], chapter: "Chapter") -> dict[str, str]:
+    """The parts of name=text, with names that the chapter has, each once."""
     from phase_utils.parameters import check_names
 
-    parameters = {p.name: p for p in chapter.parameters}
-    given: dict[str, Any] = {}
+    pairs: dict[str, str] = {}
     for text in texts:
-        name, separator, literal = text.partition("=")
+        name, separator, value = text.partition("=")
         name = name.strip()
         if not separator:
-            raise ValueError(f"-p must be name=literal, got {text!r}")
+            form = {"-p": "name=literal", "-g": "name=start:stop:count or name=[value, ...]"}
+            raise ValueError(f"{option} must be {form[option]}, got {text!r}")
         check_names([name], chapter.parameters)
-        if name in given:
+        if name in pairs:
             raise ValueError(f"parameter {name} is given twice")
-        given[name] = parameters[name].parse(literal)
-    return given
+        pairs[name] = value
+    return pairs
 
 
 def _summary(claims: Sequence[Any]) -> str:

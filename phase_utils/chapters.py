@@ -14,6 +14,7 @@ from typing import Any
 from nbformat import NotebookNode
 
 from phase_utils import execution, export
+from phase_utils._files import write_atomic
 from phase_utils.parameters import Parameter, check_values, parse_cell, suggestion
 
 TIERS = ("smoke", "book", "paper")
@@ -201,7 +202,7 @@ def run(
         error=failure,
     )
     execution.write_notebook(done.notebook, nb)
-    execution.write_atomic(done.html, export.to_html(nb))
+    write_atomic(done.html, export.to_html(nb))
     return done
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from phase_utils._files import write_atomic
+
 CLAIMS_MIME = "application/vnd.phase-claims+json"
 CLAIM_STATES = ("pass", "fail", "not applicable", "reduced size", "untested")
 _PATH_FREE = ("image/png", "image/jpeg", "application/pdf")
@@ -65,6 +67,17 @@ def execute(
     return executed, scrub_text(error, everything=True)
 
 
+def tracebacks(nb: NotebookNode) -> str:
+    """Return the tracebacks of an executed notebook as plain text, '' where no cell failed."""
+    failed = [
+        "\n".join(output.traceback)
+        for cell in nb.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "error"
+    ]
+    return re.sub(_ANSI, "", "\n\n".join(failed)).strip()
+
+
 def claims(nb: NotebookNode) -> list[dict[str, Any]]:
     """Return the claims that travel in the outputs of an executed notebook, in order."""
     found: list[dict[str, Any]] = []
@@ -88,19 +101,6 @@ def scrub_text(text: str, *, everything: bool = False) -> str:
         text = re.sub(rf"{start}[/\\]", rf"\g<1>{short}", text)
         text = re.sub(rf"{start}(?![\w-]|\.\w)", rf"\g<1>{short.rstrip('/') or '.'}", text)
     return _ABSOLUTE.sub(r"\1\2", text) if everything else text
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write `text` to `path`, which holds the old content or all of the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_notebook(path: Path, nb: NotebookNode) -> None:

@@ -1,17 +1,20 @@
 """Training sweeps: every depth, decay, initial scale and seed of a plan as a labelled dataset."""
 
-from collections.abc import Iterator
-from dataclasses import asdict
+import hashlib
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from phase_utils import devices
+from phase_utils import chunks, devices
 from phase_utils._check import Array, integer, non_negative
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
 from phase_utils.training import Settings, checked_settings, train
+from phase_utils.workers import checked_client
 
 if TYPE_CHECKING:
     import xarray
@@ -45,7 +48,9 @@ def sweep(
     seed: Any = range(4),
     settings: Settings | None = None,
     device: str = "auto",
-    progress: bool = False,
+    store: str | Path | None = None,
+    client: Any = None,
+    progress: bool | None = None,
 ) -> "xarray.Dataset":
     """Train a linear network for every combination of depth, gamma, initial scale and seed.
 
@@ -60,19 +65,33 @@ def sweep(
         scales.
     settings : of the training.
     device : "auto" (CUDA where there is one, else the CPU) or a torch device.
-    progress : whether to show a progress bar.
+    store : folder of a zarr store. It gets each chunk when it is trained, and the same sweep with
+        the same store goes on where it stopped: what is there is read, what is damaged or missing
+        is trained. One process at a time.
+    client : a `distributed.Client`: the chunks are trained by the workers of that Dask cluster,
+        each of which needs this package and the device.
+    progress : whether to show a progress bar; None shows it where stderr is a terminal.
 
     Returns
     -------
     xarray.Dataset
         loss, data_loss, slope, B, status and steps over (depth, gamma, init_scale, seed), the
-        coordinates in the order given; settings and versions are its attributes. A row with a
-        status other than "converged" is kept as it is: select with `ds.where`.
+        coordinates in the order given; settings, versions and the chunks are its attributes. A row
+        with a status other than "converged" is kept as it is: select with `ds.where`.
 
     Raises
     ------
     ValueError
-        For an argument out of range, before anything is trained.
+        For an argument out of range, and for a store that holds anything but this sweep, before
+        anything is trained.
+    ImportError
+        For a client without the package distributed.
+
+    Notes
+    -----
+    The batch is cut into chunks whose optimiser state fits in `BATCH_BYTES`. The same chunks on the
+    same hardware with the same number of threads give the same bits, stored or not, interrupted or
+    not; Dask's workers have one thread unless told otherwise.
     """
     if not isinstance(moments, Moments):
         raise ValueError(f"moments must be a Moments, got {type(moments).__name__}")
@@ -90,35 +109,58 @@ def sweep(
         LinearNetwork(moments, depth=int(D), width=width, noise_variance=noise_variance)
         for D in axes["depth"]
     ]
-    plan = [
-        (level, rows)
-        for level, network in enumerate(networks)
-        for rows in _batches(network, axes, settings, place)
-    ]
-    grid = np.meshgrid(axes["gamma"], axes["init_scale"], axes["seed"], indexing="ij")
-    gammas, scales, seeds = (values.ravel() for values in grid)
-    measured: dict[str, Any] = {}
-    for level, rows in _shown(plan, progress):
-        init = networks[level].initial_weights(scales[rows], seeds[rows], device=place)
-        result = train(networks[level], init, gammas[rows], settings)
-        for name in ("loss", "data_loss", "slope", "B", "status", "steps"):
-            values = getattr(result, name)
-            target = measured.setdefault(
-                name, np.empty((len(networks), len(gammas)), dtype=values.dtype)
-            )
-            target[level, rows] = values
+    client = checked_client(client)
     shape = tuple(len(axis) for axis in axes.values())
-    return labelled(
-        {name: values.reshape(shape) for name, values in measured.items()},
-        axes,
-        {
-            "moments": repr(moments),
-            "width": str(width),
-            "noise_variance": str(noise_variance),
-            "device": str(place),
-            **asdict(settings),
-        },
+    plan = chunks.cut(shape, [_fitting(network, settings, place) for network in networks])
+    attributes = {
+        "moments": repr(moments),
+        "moments_sha256": _sha256(moments),
+        "width": str(width),
+        "noise_variance": str(noise_variance),
+        "device": str(place),
+        **asdict(settings),
+        "chunks": plan.describe(axes["depth"].tolist()),
+        "phase_utils_version": metadata.version("phase-utils"),
+    }
+    disk = None
+    if store is not None:
+        from phase_utils.store import Store
+
+        empty = {
+            name: np.full(shape, np.nan) if dtype.kind == "f" else np.zeros(shape, dtype)
+            for name, dtype in chunks.FIELDS.items()
+        }
+        disk = Store(store, labelled(empty, axes, attributes), plan)
+    values = chunks.run(
+        plan,
+        _trained,
+        _Work(tuple(networks), tuple(axes.values()), settings, str(place)),
+        store=disk,
+        client=client,
+        progress=progress,
     )
+    return labelled(values, axes, attributes)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the chunks of a sweep have in common; `axes` are depth, gamma, init_scale and seed."""
+
+    networks: tuple[LinearNetwork, ...]
+    axes: tuple[Array, ...]
+    settings: Settings
+    device: str
+
+
+def _trained(work: _Work, chunk: chunks.Chunk) -> chunks.Values:
+    """The fields of the networks of one chunk."""
+    level, *rows = chunk.region
+    axes = [axis[part] for axis, part in zip(work.axes[1:], rows, strict=True)]
+    gammas, scales, seeds = (values.ravel() for values in np.meshgrid(*axes, indexing="ij"))
+    network = work.networks[level.start]
+    init = network.initial_weights(scales, seeds, device=devices.resolve(work.device))
+    result = train(network, init, gammas, work.settings)
+    return {name: getattr(result, name).reshape(chunk.shape) for name in chunks.FIELDS}
 
 
 def labelled(
@@ -149,22 +191,14 @@ def _axis(name: str, value: Any, *, whole: bool = False) -> Array:
     return array
 
 
-def _batches(
-    network: LinearNetwork, axes: dict[str, Array], settings: Settings, device: torch.device
-) -> Iterator[slice]:
-    """Slices of the rows of a depth, each small enough for its optimiser state to fit."""
-    total = len(axes["gamma"]) * len(axes["init_scale"]) * len(axes["seed"])
+def _fitting(network: LinearNetwork, settings: Settings, device: torch.device) -> int:
+    """How many networks train at once, at least one, so that their optimiser state fits."""
     parameters = sum(rows * columns for rows, columns in network.shapes)
     moments = sum(width**2 for width in network.widths) if any(network.noises) else 0
     per_row = 8 * ((2 * settings.memory + 16) * parameters + 8 * moments)
-    size = max(1, BATCH_BYTES.get(device.type, BATCH_BYTES["cuda"]) // per_row)
-    for start in range(0, total, size):
-        yield slice(start, min(start + size, total))
+    return max(1, BATCH_BYTES.get(device.type, BATCH_BYTES["cuda"]) // per_row)
 
 
-def _shown(plan: list[Any], progress: bool) -> Any:
-    if not progress:
-        return plan
-    from tqdm import tqdm
-
-    return tqdm(plan, desc="sweep", unit="batch")
+def _sha256(moments: Moments) -> str:
+    parts = (moments.A0, moments.Exy, np.float64(moments.Eyy))
+    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()

@@ -102,7 +102,7 @@ def test_every_row_starts_from_its_own_weights():
 
 
 @pytest.mark.parametrize(
-    ("bytes_", "batches"), [(1, [1] * 24), (75_000, [5, 5, 2, 12]), (2**30, [12, 12])]
+    ("bytes_", "batches"), [(1, [1] * 24), (75_000, [4, 4, 4, 12]), (2**30, [12, 12])]
 )
 def test_batches_change_nothing(dataset, monkeypatch, bytes_, batches):
     monkeypatch.setitem(sweeps.BATCH_BYTES, "cpu", bytes_)
