@@ -14,7 +14,8 @@ def norm_power_penalty(parameters: Iterable[Tensor], gamma: Any, power: Any) -> 
 
     To be added to a loss in place of weight decay. A plain feed-forward network of D hidden layers
     on data with E[xy] != 0 has no trivial phase, at any gamma, if power > D + 1; the paper proposes
-    power = D + 2 (Section IV.C). Power 2 is L2 regularisation, torch's `weight_decay` = 2 gamma of plain SGD.
+    power = D + 2 (Section IV.C). Power 2 is L2 regularisation, for plain SGD the same as torch's
+    `weight_decay` = 2 gamma.
 
     Parameters
     ----------
