@@ -12,6 +12,7 @@ from phase_utils.modes import Modes, mode_transitions
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
 from phase_utils.phase_diagram import phase_diagram
+from phase_utils.regularisers import norm_power_penalty
 from phase_utils.sweeps import sweep
 from phase_utils.training import Result, Settings, train
 from phase_utils.transitions import Spinodal, Transition
@@ -39,6 +40,7 @@ __all__ = [
     "learning_basin",
     "learning_basin_init",
     "mode_transitions",
+    "norm_power_penalty",
     "phase_diagram",
     "sweep",
     "train",
