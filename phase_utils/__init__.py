@@ -12,8 +12,9 @@ from phase_utils.modes import Modes, mode_transitions
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
 from phase_utils.phase_diagram import phase_diagram
+from phase_utils.settings import Settings
 from phase_utils.sweeps import sweep
-from phase_utils.training import Result, Settings, train
+from phase_utils.training import Result, train
 from phase_utils.transitions import Spinodal, Transition
 
 # loaded when first used: these need matplotlib, scikit-learn or the notebook tools

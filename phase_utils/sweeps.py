@@ -11,7 +11,8 @@ from phase_utils import devices
 from phase_utils._check import Array, integer, non_negative
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
-from phase_utils.training import Settings, checked_settings, train
+from phase_utils.settings import Settings, checked_settings
+from phase_utils.training import train
 
 if TYPE_CHECKING:
     import xarray
