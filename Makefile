@@ -13,7 +13,7 @@ on_cells = @for f in $(CHAPTERS); do $(BIN)/jupytext --quiet --to ipynb --output
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help venv book test lint format types references requirements clean
+.PHONY: help venv book test test-gpu lint format types references requirements clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -33,6 +33,9 @@ book: $(STAMP) ## build the book; the first build executes the chapters
 
 test: $(STAMP) ## run all tests: package, chapters against their references, built pages
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-gpu: $(STAMP) ## run the tests that need a GPU; fails without one
+	PHASE_BOOK_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu tests/test_devices.py
 
 lint: $(STAMP) ## check style, the chapters' cells too
 	$(BIN)/ruff check .

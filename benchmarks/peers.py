@@ -48,6 +48,7 @@ def jax_adam(
     import optax
 
     jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_default_matmul_precision", "highest")  # as torch: no TF32
     m = network.moments
     A0, Exy = (jax.numpy.asarray(v, dtype=dtype) for v in (m.A0, m.Exy))
     optimiser = optax.adam(rate)

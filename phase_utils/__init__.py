@@ -9,6 +9,7 @@ from phase_utils.initialisation import LearningBasin, learning_basin, learning_b
 from phase_utils.landscape import GlobalMinimum, Landscape
 from phase_utils.langevin import Chains, langevin
 from phase_utils.modes import Modes, mode_transitions
+from phase_utils.modules import ModuleProblem
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
 from phase_utils.phase_diagram import phase_diagram
@@ -27,6 +28,7 @@ __all__ = [
     "LearningBasin",
     "LinearNetwork",
     "Modes",
+    "ModuleProblem",
     "Moments",
     "NoTransition",
     "Result",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -95,34 +96,7 @@ class LinearNetwork:
         to (n,). A seed gives the same normal deviates whatever the scale, the batch or the device.
         Raises ValueError for anything else.
         """
-        scales = np.atleast_1d(non_negative("scale", scale, ndim=(0, 1)))
-        seeds = np.atleast_1d(non_negative("seed", seed, ndim=(0, 1)))
-        wrong = (seeds != np.round(seeds)) | (seeds > LARGEST_SEED)
-        if np.any(wrong):
-            raise ValueError(f"seed must be integers <= 2^53, got {seeds[wrong][0]:.17g}")
-        if len(scales) != len(seeds) and 1 not in (len(scales), len(seeds)):
-            raise ValueError(
-                "scale and seed must be scalars or have equal length, "
-                f"got {len(scales)} and {len(seeds)}"
-            )
-        scales, seeds = np.broadcast_arrays(scales, seeds)
-        distinct, index = np.unique(seeds.astype(np.int64), return_inverse=True)
-        sizes = [rows * columns for rows, columns in self.shapes]
-        normals = torch.stack(
-            [
-                torch.randn(
-                    sum(sizes),
-                    generator=torch.Generator().manual_seed(int(s)),
-                    dtype=torch.float64,
-                )
-                for s in distinct
-            ]
-        )
-        drawn = normals[torch.from_numpy(index)] * torch.from_numpy(scales.copy())[:, None]
-        return tuple(
-            part.reshape(-1, *shape).to(device=device, dtype=dtype)
-            for part, shape in zip(drawn.split(sizes, dim=1), self.shapes, strict=True)
-        )
+        return gaussian_weights(self.shapes, scale, seed, device=device, dtype=dtype)
 
     def end_to_end(self, weights: Weights) -> Tensor:
         """The linear map beta = U W^(D-1) ... W^(0) of the noise-free network, (n, k, d)."""
@@ -244,6 +218,40 @@ def _outer(left: Tensor, right: Tensor, plus: Tensor | None = None) -> Tensor:
     if left.shape[-2] == 1:
         return left.mT * right if plus is None else plus.addcmul_(left.mT, right)
     return left.mT @ right if plus is None else plus.add_(left.mT @ right)
+
+
+def gaussian_weights(
+    shapes: Sequence[tuple[int, ...]], scale: Any, seed: Any, *, device: Any, dtype: torch.dtype
+) -> tuple[Tensor, ...]:
+    """Tensors (n, *shape) with entries N(0, scale^2), as `LinearNetwork.initial_weights` says."""
+    scales = np.atleast_1d(non_negative("scale", scale, ndim=(0, 1)))
+    seeds = np.atleast_1d(non_negative("seed", seed, ndim=(0, 1)))
+    wrong = (seeds != np.round(seeds)) | (seeds > LARGEST_SEED)
+    if np.any(wrong):
+        raise ValueError(f"seed must be integers <= 2^53, got {seeds[wrong][0]:.17g}")
+    if len(scales) != len(seeds) and 1 not in (len(scales), len(seeds)):
+        raise ValueError(
+            "scale and seed must be scalars or have equal length, "
+            f"got {len(scales)} and {len(seeds)}"
+        )
+    scales, seeds = np.broadcast_arrays(scales, seeds)
+    distinct, index = np.unique(seeds.astype(np.int64), return_inverse=True)
+    sizes = [prod(shape) for shape in shapes]
+    normals = torch.stack(
+        [
+            torch.randn(
+                sum(sizes),
+                generator=torch.Generator().manual_seed(int(s)),
+                dtype=torch.float64,
+            )
+            for s in distinct
+        ]
+    )
+    drawn = normals[torch.from_numpy(index)] * torch.from_numpy(scales.copy())[:, None]
+    return tuple(
+        part.reshape(-1, *shape).to(device=device, dtype=dtype)
+        for part, shape in zip(drawn.split(sizes, dim=1), shapes, strict=True)
+    )
 
 
 def _widths(width: Any, depth: int) -> tuple[int, ...]:

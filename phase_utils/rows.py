@@ -18,3 +18,8 @@ def norm(v: Tensor) -> Tensor:
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """Scalar product of the rows, (n,)."""
     return (a * b).sum(1)
+
+
+def total_square(weights: tuple[Tensor, ...]) -> Tensor:
+    """|w|^2 of every network, (n,)."""
+    return torch.stack([w.reshape(len(w), -1).square().sum(1) for w in weights]).sum(0)

@@ -15,7 +15,7 @@ from phase_utils.minimisers import ADVICE, Method, minimise
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
 from phase_utils.quasi_newton import Lbfgs
-from phase_utils.rows import Evaluate, State
+from phase_utils.rows import Evaluate, State, total_square
 from phase_utils.settings import Settings, checked_settings
 
 DTYPES = (torch.float32, torch.float64)
@@ -249,11 +249,6 @@ def views(x: Tensor, shapes: tuple[torch.Size, ...]) -> tuple[Tensor, ...]:
     """The weights (n, ...) as views of the flattened ones (n, P)."""
     parts = x.split([shape.numel() for shape in shapes], dim=1)
     return tuple(p.reshape(len(x), *shape) for p, shape in zip(parts, shapes, strict=True))
-
-
-def total_square(weights: tuple[Tensor, ...]) -> Tensor:
-    """|w|^2 of every network, (n,)."""
-    return torch.stack([w.reshape(len(w), -1).square().sum(1) for w in weights]).sum(0)
 
 
 def _array(values: Tensor) -> Array:
