@@ -81,6 +81,74 @@ def jax_adam(
     return run
 
 
+def jax_lbfgs(
+    network: pu.LinearNetwork, init: Weights, gamma: Any, gradient_norm: float, most: int = 2000
+) -> Callable[[], Any]:
+    """Vmap over networks of `optax.lbfgs` with its line search, in a compiled `lax.while_loop`.
+
+    It ends when the gradients of all networks are small enough.
+    """
+    import jax
+    import optax
+
+    jax.config.update("jax_enable_x64", True)
+    m = network.moments
+    A0, Exy = jax.numpy.asarray(m.A0), jax.numpy.asarray(m.Exy)
+    optimiser = optax.lbfgs()
+
+    def train(weights: Any, g: Any) -> Any:
+        def loss(w: Any) -> Any:
+            return moments_loss(w, g, A0, Exy, m.Eyy, network.noises)
+
+        value_and_gradient = optax.value_and_grad_from_state(loss)
+
+        def step(carry: Any) -> Any:
+            w, state, count, _ = carry
+            value, slope = value_and_gradient(w, state=state)
+            updates, state = optimiser.update(
+                slope, state, w, value=value, grad=slope, value_fn=loss
+            )
+            return optax.apply_updates(w, updates), state, count + 1, optax.tree.norm(slope)
+
+        def going(carry: Any) -> Any:
+            return (carry[2] < most) & (carry[3] > gradient_norm)
+
+        begin = (weights, optimiser.init(weights), 0, jax.numpy.inf)
+        return jax.lax.while_loop(going, step, begin)[0]
+
+    compiled = jax.jit(jax.vmap(train))
+    start, decay = tuple(jax.numpy.asarray(w) for w in init), jax.numpy.asarray(gamma)
+    return lambda: jax.block_until_ready(compiled(start, decay))
+
+
+def loop_lbfgs(
+    loss: Callable[..., Any], init: Weights, gamma: Any, gradient_norm: float
+) -> list[torch.Tensor]:
+    """One network after another, `torch.optim.LBFGS` with its strong-Wolfe line search."""
+    trained = []
+    for i, g in enumerate(gamma):
+        weights = [torch.tensor(w[i], requires_grad=True) for w in init]
+        optimiser = torch.optim.LBFGS(
+            weights,
+            max_iter=2000,
+            max_eval=4000,
+            history_size=10,
+            tolerance_grad=gradient_norm,  # of the largest entry: weaker than of the norm
+            tolerance_change=0.0,
+            line_search_fn="strong_wolfe",
+        )
+
+        def closure(weights: Any = weights, g: Any = g, optimiser: Any = optimiser) -> Any:
+            optimiser.zero_grad()
+            value = loss(weights, float(g))
+            value.backward()
+            return value
+
+        optimiser.step(closure)
+        trained.append([w.detach() for w in weights])
+    return [torch.stack(layer) for layer in zip(*trained, strict=True)]
+
+
 def vmap_adam(
     network: pu.LinearNetwork,
     init: Weights,
@@ -99,12 +167,16 @@ def vmap_adam(
 
     gradient = torch.func.vmap(torch.func.grad(loss))
 
-    def run(steps: int) -> Any:
+    def run(steps: int, gradient_norm: float = 0.0) -> Any:
         weights = tuple(torch.as_tensor(np.array(w), **like) for w in init)
         optimiser = torch.optim.Adam(weights, lr=rate)
-        for _ in range(steps):
+        for step in range(steps):
             for w, g in zip(weights, gradient(weights, decay), strict=True):
                 w.grad = g
+            if gradient_norm and step % 10 == 0:
+                squares = [w.grad.flatten(1).square().sum(1) for w in weights]
+                if torch.stack(squares).sum(0).max() < gradient_norm**2:
+                    break
             optimiser.step()
         return weights
 

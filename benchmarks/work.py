@@ -22,7 +22,7 @@ def job_one(
 
 def parameters(network: pu.LinearNetwork) -> int:
     """Weights of one network."""
-    return sum(rows * columns for rows, columns in network.shapes)
+    return network.parameters
 
 
 def flops_per_step(network: pu.LinearNetwork) -> int:

@@ -127,7 +127,7 @@ class Adam:
             maximize=False,
         )
         state["age"] += 1
-        state["x"] = state["z"] * state["rate"][:, None]
+        torch.mul(state["z"], state["rate"][:, None], out=state["x"])
         self.batches.evaluate(state, evaluate)
 
     def settled(self, state: State) -> Tensor:

@@ -1,6 +1,7 @@
 """Any small torch module on samples as a problem of many networks, its parameters stacked."""
 
 from collections.abc import Callable, Iterable
+from math import prod
 from typing import Any
 
 import torch
@@ -64,6 +65,16 @@ class ModuleProblem:
         self.samples = len(self._data[0])
         if len(self._data[1]) != self.samples:
             raise ValueError(f"y must have {self.samples} rows, as x has, got {len(self._data[1])}")
+
+    @property
+    def parameters(self) -> int:
+        """Weights of one network."""
+        return sum(prod(shape) for shape in self.shapes)
+
+    @property
+    def intermediates(self) -> int:
+        """Numbers beside the weights that one evaluation holds, in the largest of its arrays."""
+        return self.samples * sum(shape[0] for shape in self.shapes if shape)
 
     def initial_weights(
         self, scale: Any, seed: Any, *, device: Any = "cpu", dtype: torch.dtype = torch.float64

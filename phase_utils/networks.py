@@ -83,6 +83,16 @@ class LinearNetwork:
         return tuple((sizes[i + 1], sizes[i]) for i in range(self.depth + 1))
 
     @property
+    def parameters(self) -> int:
+        """Weights of one network."""
+        return sum(rows * columns for rows, columns in self.shapes)
+
+    @property
+    def intermediates(self) -> int:
+        """Numbers beside the weights that one evaluation holds, in the largest of its arrays."""
+        return sum(width**2 for width in self.widths) if any(self.noises) else 0
+
+    @property
     def noise_factor(self) -> float:
         """N = prod_l (1 + s2_l / d_l), through which alone width and noise enter the landscape."""
         return float(np.prod([1 + s / w for s, w in zip(self.noises, self.widths, strict=True)]))
@@ -111,10 +121,11 @@ class LinearNetwork:
 
     def penalty(self, weights: Weights) -> Tensor:
         """sum_l r_l |W^(l)|^2, (n,): at a minimum of the loss this is its slope dL/dgamma."""
-        squares = [
-            r * w.flatten(1).square().sum(1) for r, w in zip(self.ratios, weights, strict=True)
-        ]
-        return torch.stack(squares).sum(0)
+        norms = [torch.linalg.vector_norm(w, dim=(1, 2)) for w in weights]
+        total = self.ratios[0] * norms[0].square()
+        for r, norm in zip(self.ratios[1:], norms[1:], strict=True):
+            total = total + r * norm.square()
+        return total
 
     def data_loss(self, weights: Weights) -> Tensor:
         """E|f(x) - y|^2 over x, y and the noise, exactly, (n,)."""
@@ -168,21 +179,22 @@ class LinearNetwork:
         images = []  # W^(l) M_l
         for level, (w, s2) in enumerate(zip(weights[:-1], self.noises, strict=True)):
             images.append(w @ M)
-            correlation.append(_rows(correlation[-1], w.mT) if level else Exy @ w.mT)
             if level < self.depth - 1:
                 M = images[-1] @ w.mT
                 M.diagonal(dim1=-2, dim2=-1).mul_(1 + s2)
+                correlation.append(_rows(correlation[-1], w.mT))
         U, top, s2 = weights[-1], weights[-2], self.noises[-1]
-        spread = s2 * (images[-1] * top).sum(2)  # of the noise on the neurons of the last layer
-        image = _rows(U, images[-1])
-        output = _rows(image, top.mT) + U * spread[:, None]
-        loss = (U * (output - 2 * correlation[-1])).sum((1, 2)) + self.moments.Eyy
+        below, seen = images[-1], correlation[-1]
+        spread = s2 * (below * top).sum(2)  # of the noise on the neurons of the last layer
+        above, image = _rows(U, top), _rows(U, below)  # U W^(D-1) and U W^(D-1) M_(D-1)
+        loss = (above * (image - 2 * seen)).sum((1, 2)) + self.moments.Eyy
+        loss += (U.square().sum(1) * spread).sum(1)
         # of S_D the rank-k part and the diagonal part act apart; 2 S is what the gradients need
         twice, power = 2 * U, (2 * s2) * U.square().sum(1)[:, :, None]
-        above = _rows(U, top)  # U W^(D-1)
-        S = _outer(2 * above, above, top.mT @ (power * top)) if self.depth > 1 else None
-        gradients = [2 * (output - correlation[-1])]
-        gradients.append(_outer(twice, image - correlation[-2], images[-1].mul_(power)))
+        S = _outer(2 * above, above, top.mT @ (power * top)) if self.depth > 1 else top
+        pulled = image - seen
+        gradients = [2 * _rows(pulled, top.mT) + twice * spread[:, None]]
+        gradients.append(_outer(twice, pulled, below.mul_(power)))
         for level in range(self.depth - 2, -1, -1):
             if level < self.depth - 2:
                 w = weights[level + 1]

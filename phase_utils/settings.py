@@ -37,7 +37,8 @@ class Settings:
         values follow the gradient flow more closely and take more steps.
     batch_size : int >= 0, samples per step of "sgd" and "adam", drawn with replacement, for every
         network its own; 0 for all. Positive for a problem with samples only; nothing converges.
-    accuracy : float > 0, "flow" only: error of each step in units of its length.
+    accuracy : float > 0, "flow" only: error of each step in units of its length. The flow of large
+        weights is stiff, and then takes many steps.
     time : float > 0, "flow" only: when to end; infinite for at the minimum.
     precision : "float64" or "float32", of the networks that `sweep` draws; those given to `train`
         keep theirs.

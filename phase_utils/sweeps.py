@@ -9,6 +9,7 @@ import torch
 
 from phase_utils import devices
 from phase_utils._check import Array, integer, non_negative
+from phase_utils.modules import ModuleProblem
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
 from phase_utils.settings import Settings, checked_settings
@@ -36,7 +37,7 @@ UNITS = {
 
 
 def sweep(
-    moments: Moments,
+    moments: Moments | ModuleProblem,
     *,
     gamma: Any,
     depth: Any = (0, 1, 2),
@@ -52,7 +53,8 @@ def sweep(
 
     Parameters
     ----------
-    moments : the data.
+    moments : the data; or a `ModuleProblem`, a network on samples of its own, to be trained at all
+        gammas, scales and seeds. Its `depth` is one number, a label; the widths are its own.
     gamma : 1-D, >= 0, without repeats; the weight decays, in the units of the loss per |w|^2.
     depth : int >= 0, or several without repeats.
     width, noise_variance : as for `LinearNetwork`, the same for all depths.
@@ -75,7 +77,7 @@ def sweep(
     ValueError
         For an argument out of range, before anything is trained.
     """
-    if not isinstance(moments, Moments):
+    if not isinstance(moments, Moments | ModuleProblem):
         raise ValueError(f"moments must be a Moments, got {type(moments).__name__}")
     settings = checked_settings(settings, Settings())
     axes = {
@@ -86,11 +88,12 @@ def sweep(
     }
     if np.ndim(gamma) != 1:
         raise ValueError(f"gamma must be 1-D, got {np.ndim(gamma)} dimensions")
+    if not isinstance(settings.learning_rate, float):
+        raise ValueError("settings.learning_rate must be one number for a sweep, got several")
     place = devices.resolve(device)
-    networks = [
-        LinearNetwork(moments, depth=int(D), width=width, noise_variance=noise_variance)
-        for D in axes["depth"]
-    ]
+    networks = [_network(moments, int(D), width, noise_variance) for D in axes["depth"]]
+    if isinstance(moments, ModuleProblem) and len(networks) > 1:
+        raise ValueError(f"depth must be one number for a ModuleProblem, got {axes['depth']}")
     plan = [
         (level, rows)
         for level, network in enumerate(networks)
@@ -100,8 +103,10 @@ def sweep(
     gammas, scales, seeds = (values.ravel() for values in grid)
     measured: dict[str, Any] = {}
     for level, rows in _shown(plan, progress):
-        init = networks[level].initial_weights(scales[rows], seeds[rows], device=place)
-        result = train(networks[level], init, gammas[rows], settings)
+        init = networks[level].initial_weights(
+            scales[rows], seeds[rows], device=place, dtype=getattr(torch, settings.precision)
+        )
+        result = train(networks[level], init, gammas[rows], settings, seeds[rows])
         for name in ("loss", "data_loss", "slope", "B", "status", "steps"):
             values = getattr(result, name)
             target = measured.setdefault(
@@ -139,6 +144,13 @@ def labelled(
     return dataset
 
 
+def _network(problem: Any, depth: int, width: Any, noise_variance: Any) -> Any:
+    """The network of one depth: on moments a linear one."""
+    if isinstance(problem, ModuleProblem):
+        return problem
+    return LinearNetwork(problem, depth=depth, width=width, noise_variance=noise_variance)
+
+
 def _axis(name: str, value: Any, *, whole: bool = False) -> Array:
     """A coordinate: 1-D, non-negative, without repeats, of integers if `whole`."""
     array = np.atleast_1d(non_negative(name, value, ndim=(0, 1)))
@@ -151,13 +163,11 @@ def _axis(name: str, value: Any, *, whole: bool = False) -> Array:
 
 
 def _batches(
-    network: LinearNetwork, axes: dict[str, Array], settings: Settings, device: torch.device
+    network: Any, axes: dict[str, Array], settings: Settings, device: torch.device
 ) -> Iterator[slice]:
     """Slices of the rows of a depth, each small enough for its optimiser state to fit."""
     total = len(axes["gamma"]) * len(axes["init_scale"]) * len(axes["seed"])
-    parameters = sum(rows * columns for rows, columns in network.shapes)
-    moments = sum(width**2 for width in network.widths) if any(network.noises) else 0
-    per_row = 8 * ((2 * settings.memory + 16) * parameters + 8 * moments)
+    per_row = 8 * ((2 * settings.memory + 16) * network.parameters + 8 * network.intermediates)
     size = max(1, BATCH_BYTES.get(device.type, BATCH_BYTES["cuda"]) // per_row)
     for start in range(0, total, size):
         yield slice(start, min(start + size, total))

@@ -581,6 +581,13 @@ def test_bad_training_is_refused(arguments, message):
         ({"step_cap": 0}, "step_cap must be > 0"),
         ({"max_steps": 0}, "max_steps must be an integer >= 1, got 0"),
         ({"max_steps": 2.5}, "max_steps must be an integer >= 1, got 2.5"),
+        ({"learning_rate": [0.1, 0]}, "learning_rate must be > 0, got 0"),
+        ({"batch_size": 3}, "batch_size must be 0 for lbfgs, got 3"),
+        ({"method": "sgd", "batch_size": -1}, "batch_size must be an integer >= 0, got -1"),
+        ({"accuracy": 0}, "accuracy must be > 0"),
+        ({"time": 0}, "time must be > 0"),
+        ({"time": np.nan}, "time must be finite"),
+        ({"precision": "half"}, "precision must be one of float64, float32, got 'half'"),
         ({"memory": 0}, "memory must be an integer >= 1, got 0"),
     ],
 )
