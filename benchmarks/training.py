@@ -82,8 +82,8 @@ def step_rate(report: Report, repeats: int) -> None:
         cells = each.cells(share / STEPS)
         rows.append([name, *cells, *ratios(each, times["engine"], share), error])
     report.table(
-        f"Job 1: time for one step of Adam of all {NETWORKS:,} networks (depth 2, width 16, d = 10, "
-        "noise variance 0.09)",
+        f"Job 1: time for one step of Adam of all {NETWORKS:,} networks (depth 2, width 16, "
+        "d = 10, noise variance 0.09)",
         [*COLUMNS, *RATIOS, "difference of weights"],
         rows,
     )
@@ -94,13 +94,17 @@ def step_rate(report: Report, repeats: int) -> None:
         "How far from the limits of this core: one step of the engine",
         ["limit", "work of a step", "the core's best", "least time", "share of the step's time"],
         [
-            ["arithmetic, products 16 x 16", f"{flops / 1e6:.0f} Mflop", f"{small / 1e9:.0f} Gflop/s",
-             seconds(flops / small), f"{flops / small / best:.0%}"],
-            ["memory, state of Adam", f"{moved / 1e6:.0f} MB", f"{copy / 1e9:.0f} GB/s",
-             seconds(moved / copy), f"{moved / copy / best:.0%}"],
+            limit("arithmetic, products 16 x 16", flops, small, "flop", best),
+            limit("memory, state of Adam", moved, copy, "B", best),
         ],
-    )  # fmt: skip
-    report.record["step"] = best
+    )
+
+
+def limit(name: str, work: float, rate: float, unit: str, step: float) -> list[str]:
+    """A row: the work of a step, how fast the core can do it at best, and the share of the time."""
+    least = work / rate
+    shown = f"{work / 1e6:.0f} M{unit}", f"{rate / 1e9:.0f} G{unit}/s"
+    return [name, *shown, seconds(least), f"{least / step:.0%}"]
 
 
 def machine_limits() -> tuple[float, float]:
@@ -182,8 +186,8 @@ def time_to_answer(report: Report, repeats: int) -> None:
              within, f"{np.max(away):.0e}"]
         )  # fmt: skip
     report.table(
-        f"Job 2: time until all {total:,} networks of Fig. 1 are at their minima ({task.description}; "
-        "depths 0, 1, 2; 64 decays, 3 initial scales, 4 seeds, width 32)",
+        f"Job 2: time until all {total:,} networks of Fig. 1 are at their minima "
+        f"({task.description}; depths 0, 1, 2; 64 decays, 3 initial scales, 4 seeds, width 32)",
         ["method", "trained", *COLUMNS[1:], *RATIOS, f"within {CLOSE:g}", "farthest"],
         rows,
     )

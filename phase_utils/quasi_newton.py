@@ -36,6 +36,7 @@ class Lbfgs:
         cauchy = dot(probe, probe) / dot(probe, change)
         state["basis"] = x.new_zeros(n, pairs, P)
         state["gram"] = x.new_zeros(n, pairs, pairs)
+        state["along_g"] = x.new_zeros(n, pairs)
         state["inverse"] = x.new_zeros(n, self.memory)  # 1 / (s.y), 0 where a slot is empty
         state["h0"] = torch.where(cauchy > 0, torch.minimum(cauchy, longest), longest)
         state["gain"] = x.new_ones(n)

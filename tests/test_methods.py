@@ -7,8 +7,10 @@ from problems import Isotropic, anisotropic
 from scipy.integrate import solve_ivp
 
 import phase_utils as pu
-from phase_utils.descents import FullBatch, Minibatches, hashed
+from phase_utils.descents import Adam, Flow, FullBatch, HeavyBall, Minibatches, hashed
 from phase_utils.minimisers import ADVICE
+from phase_utils.quasi_newton import Lbfgs
+from phase_utils.training import flat_evaluate
 
 MOMENTS = pu.Moments(*anisotropic())
 NETWORK = pu.LinearNetwork(MOMENTS, 2, 4, 0.3)
@@ -42,6 +44,29 @@ def test_steps_are_those_of_torch_at_the_rate_of_each_network(method):
             optimiser.step()
         for ours, theirs in zip(result.weights, leaves, strict=True):
             torch.testing.assert_close(ours[row], theirs.detach()[0], rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [Lbfgs(4, 0.2), HeavyBall(0.9, FullBatch()), Adam(FullBatch()), Flow(1e-6)],
+    ids=lambda method: type(method).__name__,
+)
+def test_a_tick_keeps_the_names_shapes_and_types_of_the_state(method):
+    # what a graph replays is fixed when it is captured
+    init = NETWORK.initial_weights(0.5, range(3))
+    evaluate = flat_evaluate(NETWORK, tuple(w.shape[1:] for w in init))
+    x = torch.cat([w.flatten(1) for w in init], dim=1)
+    ones = torch.ones(3, dtype=torch.float64)
+    f, g = evaluate(x, ones)
+    state = {"x": x, "f": f, "g": g, "gamma": ones, "unit": f, "rate": 0.01 * ones, "until": ones}
+    method.start(state, evaluate)
+    before = {name: (value.shape, value.dtype) for name, value in state.items()}
+    for _ in range(method.period):
+        method.tick(state, evaluate)
+        assert {name: (value.shape, value.dtype) for name, value in state.items()} == before
+    assert all(value.shape[0] == 3 for value in state.values())
+    if isinstance(method, Lbfgs):
+        assert method.slot == 0
 
 
 def test_adam_reaches_the_exact_minimum():
