@@ -15,7 +15,7 @@ export PATH := $(BIN):$(PATH)
 # the chapters multiply many small matrices: a second thread only waits for the first
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help venv book test lint format types references requirements clean
+.PHONY: help venv book test test-gpu lint format types references requirements clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -35,6 +35,9 @@ book: $(STAMP) ## build the book; the first build executes the chapters
 
 test: $(STAMP) ## run all tests: package, chapters against their references, built pages
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-gpu: $(STAMP) ## run the tests that need a GPU; fails without one
+	PHASE_BOOK_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu tests/test_devices.py
 
 lint: $(STAMP) ## check style, the chapters' cells too
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("numpy", "scipy", "torch")
+PACKAGES = ("numpy", "scipy", "torch", "jax", "optax")
 UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 
 
@@ -69,9 +69,10 @@ class Report:
             "cores": os.cpu_count(),
             "threads": os.environ.get("OMP_NUM_THREADS", "all"),
             "versions": {"python": platform.python_version()}
-            | {name: metadata.version(name).partition("+")[0] for name in PACKAGES},
+            | {name: version for name in PACKAGES if (version := _version(name))},
             "load before": os.getloadavg()[0],
             "tables": [],
+            "figures": [],
         }
 
     def table(self, caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -84,6 +85,10 @@ class Report:
             line = "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True))
             print(f"  {line}".rstrip())
 
+    def figure(self, file: str, caption: str, alt: str) -> None:
+        """Add a figure that lies beside the results."""
+        self.record["figures"].append({"file": file, "caption": caption, "alt": alt})
+
     def write(self, name: str) -> None:
         """Write results/NAME.json."""
         self.record["load after"] = os.getloadavg()[0]
@@ -91,6 +96,14 @@ class Report:
         path = RESULTS / f"{name}.json"
         path.write_text(json.dumps(self.record, indent=1, ensure_ascii=False) + "\n")
         print(f"\nwritten: {path.name}")
+
+
+def _version(package: str) -> str:
+    """Version of a package, empty where it is not installed: the peers need not be."""
+    try:
+        return metadata.version(package).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _processor() -> str:

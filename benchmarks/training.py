@@ -1,157 +1,222 @@
-"""Time of training one linear network: `pu.sweep` against plain torch, one network at a time.
+"""Training: the step rate of many networks, and the time until all have reached their minima.
 
     python benchmarks/training.py [--repeats 5]    # minutes; results/training.json
 
-All train the same networks (same data, decays and initial weights, float64, one thread of the CPU)
-to the same accuracy:
-
-  sweep             all networks of the plan at once, on the exact moments of the data
-  LBFGS on moments  torch.optim.LBFGS, network by network, on the same moments
-  LBFGS on samples  torch.optim.LBFGS, network by network, on the samples
-
-The loops train a subsample, every `STRIDE`th network of the plan. Times are those of one network.
+The peers are those of `peers.py`: JAX, `torch.func.vmap`, and one network after another in torch.
+All run in turn, in float64, on one thread of one core. Install them with `.[benchmarks]`.
 """
 
 import argparse
+import os
+import statistics
 from collections.abc import Callable
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 import numpy as np
 import torch
-from report import HEADS, Report, interleaved
+from peers import (
+    jax_adam,
+    jax_lbfgs,
+    loop_adam,
+    loop_lbfgs,
+    torch_moments,
+    torch_samples,
+    vmap_adam,
+)
+from report import Report, Times, interleaved, seconds
+from work import bytes_per_step, flops_per_step, job_one
 
 import phase_utils as pu
 
-DEPTH, WIDTH, SCALES, SEEDS, STRIDE = 2, 32, (0.05, 0.3), range(8), 7
-TOLERANCE = 1e-10  # of the gradient, in units of the loss at zero weights over max(1, |w|)
-
-Loss = Callable[[list[torch.Tensor]], torch.Tensor]
-
-
-def one_by_one(loss: Loss, starts: list[list[torch.Tensor]], gammas: list[float], unit: float):
-    """Train every network with torch.optim.LBFGS; return losses and weights."""
-    losses, trained = [], []
-    for start, gamma in zip(starts, gammas, strict=True):
-        weights = [w.clone().requires_grad_() for w in start]
-        optimiser = torch.optim.LBFGS(
-            weights,
-            max_iter=5000,
-            max_eval=5000,
-            history_size=8,  # that of the sweep
-            tolerance_grad=TOLERANCE * unit,  # of the largest entry: weaker than of the norm
-            tolerance_change=1e-16,
-            line_search_fn="strong_wolfe",
-        )
-
-        def closure(weights=weights, gamma=gamma, optimiser=optimiser):
-            optimiser.zero_grad()
-            value = loss(weights) + gamma * sum(w.square().sum() for w in weights)
-            value.backward()
-            return value
-
-        optimiser.step(closure)
-        losses.append(closure().item())
-        trained.append(weights)
-    return np.array(losses), trained
+NETWORKS, RATE, STEPS, FEW = 1024, 1e-3, 100, 4  # the loops train FEW of the networks
+GRADIENT = 1e-6  # at which all stop in job 2
+JAX, LOOP = 16, 64  # in job 2 JAX trains every 16th network, the others every 64th
+CLOSE = 1e-8  # to the local minimum, which is found from where they stopped
 
 
-def on_samples(x: torch.Tensor, y: torch.Tensor) -> Loss:
-    """Mean squared error over the samples."""
-
-    def loss(weights: list[torch.Tensor]) -> torch.Tensor:
-        h = x
-        for w in weights:
-            h = h @ w.T
-        return (h[:, 0] - y).square().mean()
-
-    return loss
+def ratios(theirs: Times, ours: Times, share: float = 1.0) -> list[str]:
+    """How many times longer, by least and median wall time and least CPU time."""
+    pairs = (
+        (min(theirs.wall), min(ours.wall)),
+        (statistics.median(theirs.wall), statistics.median(ours.wall)),
+        (min(theirs.cpu), min(ours.cpu)),
+    )
+    return [f"{share * a / b:.3g}" for a, b in pairs]
 
 
-def on_moments(moments: pu.Moments) -> Loss:
-    """The same number from the moments of the samples."""
-    A0, Exy = torch.tensor(moments.A0), torch.tensor(moments.Exy)
-
-    def loss(weights: list[torch.Tensor]) -> torch.Tensor:
-        beta = weights[-1]
-        for w in reversed(weights[:-1]):
-            beta = beta @ w
-        return ((beta @ A0) * beta).sum() - 2 * (beta[0] @ Exy) + moments.Eyy
-
-    return loss
+COLUMNS = ["method", "wall, min", "wall, median", "CPU, min"]
+RATIOS = ["ratio, min", "ratio, median", "ratio, CPU"]
 
 
-def measure(repeats: int) -> Report:
-    """Run the benchmark; all that is needed to judge its numbers."""
-    torch.set_num_threads(1)
+def step_rate(report: Report, repeats: int) -> None:
+    """Job 1: seconds per step of 1,024 networks with Adam."""
+    network, init, gamma = job_one(NETWORKS)
+    arrays = [w.numpy() for w in init]
+    few = [w[:FEW] for w in arrays], gamma[:FEW]
+    x = np.random.default_rng(0).normal(size=(NETWORKS, network.moments.d))
+    samples = torch_samples(x, x @ network.moments.Exy, network.noises)
+    settings = pu.Settings("adam", learning_rate=RATE, max_steps=STEPS, tolerance=1e-30)
+    peers = {
+        "JAX, vmap and scan, optax": (jax_adam(network, arrays, gamma, RATE), 1),
+        "torch.func.vmap": (vmap_adam(network, arrays, gamma, RATE), 1),
+        "torch, loop on moments": (loop_adam(torch_moments(network), *few, RATE), FEW),
+        "torch, loop on 1,024 samples": (loop_adam(samples, *few, RATE), FEW),
+    }
+    runs: dict[str, Callable[[], Any]] = {
+        "engine": lambda: pu.train(network, init, gamma, settings),
+        **{name: lambda run=run: run(STEPS) for name, (run, _) in peers.items()},
+    }
+    runs["engine"](), runs["JAX, vmap and scan, optax"]()  # first calls, compilation
+    times, results = interleaved(runs, repeats)
+    reference = results["engine"].weights
+    rows = []
+    for name, each in times.items():
+        share = 1 if name == "engine" or peers[name][1] == 1 else NETWORKS / FEW
+        error = ""
+        if name not in ("engine", "torch, loop on 1,024 samples"):
+            count = NETWORKS if share == 1 else FEW
+            pairs = zip(reference, results[name], strict=True)
+            error = f"{max(np.abs(a[:count].numpy() - np.asarray(b)).max() for a, b in pairs):.0e}"
+        cells = each.cells(share / STEPS)
+        rows.append([name, *cells, *ratios(each, times["engine"], share), error])
+    report.table(
+        f"Job 1: time for one step of Adam of all {NETWORKS:,} networks (depth 2, width 16, "
+        "d = 10, noise variance 0.09)",
+        [*COLUMNS, *RATIOS, "difference of weights"],
+        rows,
+    )
+    best = min(times["engine"].wall) / STEPS
+    flops, moved = NETWORKS * flops_per_step(network), NETWORKS * bytes_per_step(network, 8)
+    small, copy = machine_limits()
+    report.table(
+        "How far from the limits of this core: one step of the engine",
+        ["limit", "work of a step", "the core's best", "least time", "share of the step's time"],
+        [
+            limit("arithmetic, products 16 x 16", flops, small, "flop", best),
+            limit("memory, state of Adam", moved, copy, "B", best),
+        ],
+    )
+
+
+def limit(name: str, work: float, rate: float, unit: str, step: float) -> list[str]:
+    """A row: the work of a step, how fast the core can do it at best, and the share of the time."""
+    least = work / rate
+    shown = f"{work / 1e6:.0f} M{unit}", f"{rate / 1e9:.0f} G{unit}/s"
+    return [name, *shown, seconds(least), f"{least / step:.0%}"]
+
+
+def machine_limits() -> tuple[float, float]:
+    """Flop/s of batched 16 x 16 products and bytes/s of a copy, the best of several tries."""
+    a = torch.randn(512, 16, 16, dtype=torch.float64)
+    long = torch.randn(NETWORKS * 432, dtype=torch.float64)
+    target = torch.empty_like(long)
+    runs = {
+        "small": lambda: [a @ a for _ in range(20)],
+        "copy": lambda: [target.copy_(long) for _ in range(20)],
+    }
+    times, _ = interleaved(runs, 15)
+    flops = 20 * 2 * len(a) * 16**3 / min(times["small"].wall)
+    return flops, 20 * 2 * long.numel() * 8 / min(times["copy"].wall)
+
+
+def time_to_answer(report: Report, repeats: int) -> None:
+    """Job 2: the sweep of Fig. 1 until every network is at its local minimum."""
     task = pu.data.load("diabetes")
     moments = task.moments
-    gammas = moments.signal * np.linspace(0.02, 0.6, 32)
-    plan = {"gamma": gammas, "depth": DEPTH, "width": WIDTH, "init_scale": SCALES, "seed": SEEDS}
-    settings = pu.Settings(tolerance=TOLERANCE)
-    network = pu.LinearNetwork(moments, DEPTH, WIDTH)
-
-    grid = np.meshgrid(gammas, SCALES, SEEDS, indexing="ij")
+    gammas = moments.signal * np.linspace(0.04, 1.3, 64)
+    scales, seeds = (0.01, 0.3, 1.0), range(4)
+    # the tolerance that means a gradient of 1e-6 for |w| = 1
+    settings = pu.Settings(tolerance=GRADIENT / moments.Eyy)
+    networks = [pu.LinearNetwork(moments, D, 32) for D in range(3)]
+    grid = np.meshgrid(gammas, scales, seeds, indexing="ij")
     gamma, scale, seed = (values.ravel() for values in grid)
-    chosen = np.arange(0, len(gamma), STRIDE)
-    init = network.initial_weights(scale[chosen], seed[chosen])
-    starts = [[w[i] for w in init] for i in range(len(chosen))]
-    decays = gamma[chosen].tolist()
+    plan = {"gamma": gammas, "depth": [0, 1, 2], "init_scale": scales, "seed": seeds, "width": 32}
+    starts = {}
+    for stride in (JAX, LOOP):
+        rows = np.arange(0, len(gamma), stride) + np.arange(len(gamma[::stride])) % stride
+        starts[stride] = [
+            (net, [w.numpy() for w in net.initial_weights(scale[rows], seed[rows])], gamma[rows])
+            for net in networks
+        ]
     losses = {
-        "LBFGS on moments": on_moments(moments),
-        "LBFGS on samples": on_samples(torch.tensor(task.x), torch.tensor(task.y)),
+        "torch LBFGS, loop on moments": torch_moments,
+        "torch LBFGS, loop on samples": lambda net: torch_samples(task.x, task.y, net.noises),
     }
-    runs: dict[str, Callable[[], object]] = {
-        "sweep": lambda: pu.sweep(moments, **plan, settings=settings, device="cpu"),
+    jax_runs = [jax_lbfgs(*start, GRADIENT) for start in starts[JAX]]
+    runs: dict[str, Callable[[], Any]] = {
+        "engine": lambda: pu.sweep(moments, **plan, settings=settings, device="cpu"),
+        "JAX, vmap, optax.lbfgs": lambda: [run() for run in jax_runs],
+        "torch.func.vmap, Adam": lambda: [
+            vmap_adam(*start, 0.01)(8000, GRADIENT) for start in starts[LOOP]
+        ],
         **{
-            name: lambda loss=loss: one_by_one(loss, starts, decays, moments.Eyy)
-            for name, loss in losses.items()
+            name: lambda make=make: [
+                loop_lbfgs(make(net), init, g, GRADIENT) for net, init, g in starts[LOOP]
+            ]
+            for name, make in losses.items()
         },
     }
-    report = Report(
-        "Training",
-        f"{len(gamma)} networks on {task.description}: D = {DEPTH}, width {WIDTH}, {len(gammas)} "
-        f"weight decays, two initial scales, {len(SEEDS)} seeds, float64, one thread, until the "
-        f"gradient is below {TOLERANCE:g} of the loss. The peers are `torch.optim.LBFGS`, network "
-        "by network, on the moments of the data and on its samples; they train every "
-        f"{STRIDE}th network. Their stopping rule looks at the largest entry of the gradient.",
-    )
-    pu.sweep(moments, gamma=gammas[:2], depth=DEPTH, device="cpu")  # imports and first calls
-    one_by_one(losses["LBFGS on samples"], starts[:1], decays[:1], moments.Eyy)
+    strides = {name: 1 if name == "engine" else JAX if "JAX" in name else LOOP for name in runs}
+    runs["engine"](), runs["JAX, vmap, optax.lbfgs"]()
     times, results = interleaved(runs, repeats)
-
-    ds = results.pop("sweep")
-    if not np.all(ds["status"].values == "converged"):
-        raise RuntimeError("networks of the sweep did not converge: the comparison is not fair")
-    swept = ds["loss"].values.ravel()[chosen]
-    again = pu.train(network, init, gamma[chosen], settings)
-    _, gradient = network.value_and_gradient(again.weights, torch.tensor(gamma[chosen]))
-    largest = torch.cat([g.flatten(1) for g in gradient], dim=1).norm(dim=1).max().item()
-    ours = times["sweep"]
-    rows = [["sweep", *ours.cells(1 / len(gamma)), "1", "1", f"{largest:.1e}", ""]]
-    for name, (values, trained) in results.items():
-        # gradients of all are taken with the formula of the samples
-        norms = [torch.cat([w.grad.flatten() for w in ws]).norm().item() for ws in trained]
-        same = np.abs(values - swept) < 1e-6 * moments.Eyy
-        share = len(gamma) / len(chosen)
-        rows.append(
-            [
-                name,
-                *times[name].cells(1 / len(chosen)),
-                f"{share * min(times[name].wall) / min(ours.wall):.1f}",
-                f"{share * min(times[name].cpu) / min(ours.cpu):.1f}",
-                f"{max(norms):.1e}",
-                f"{same.sum()} of {len(same)}",
+    rows = []
+    total = 3 * len(gamma)
+    for name, each in times.items():
+        stride = strides[name]
+        if name == "engine":
+            kept = [
+                pu.train(net, net.initial_weights(scale, seed), gamma, settings).weights
+                for net in networks
             ]
-        )
-    columns = ["method", *HEADS, "ratio, wall", "ratio, CPU", "largest gradient", "same minimum"]
-    report.table("Time for one network", columns, rows)
-    return report
+            ends = [(net, w, gamma) for net, w in zip(networks, kept, strict=True)]
+        else:
+            ends = [
+                (net, [torch.tensor(np.asarray(w)) for w in end], g)
+                for (net, _, g), end in zip(starts[stride], results[name], strict=True)
+            ]
+        away = np.concatenate([excess(*end) for end in ends])
+        scaled = each.cells(stride)
+        within = f"{np.mean(away < CLOSE):.1%}"
+        rows.append(
+            [name, f"{len(away)}", *scaled, *ratios(each, times["engine"], stride),
+             within, f"{np.max(away):.0e}"]
+        )  # fmt: skip
+    report.table(
+        f"Job 2: time until all {total:,} networks of Fig. 1 are at their minima "
+        f"({task.description}; depths 0, 1, 2; 64 decays, 3 initial scales, 4 seeds, width 32)",
+        ["method", "trained", *COLUMNS[1:], *RATIOS, f"within {CLOSE:g}", "farthest"],
+        rows,
+    )
+
+
+def excess(network: pu.LinearNetwork, weights: Any, gamma: Any) -> np.ndarray:
+    """How far above the local minimum the losses are: the minimum is found from the weights."""
+    careful = pu.Settings(tolerance=1e-12, step_cap=0.02, max_steps=3000)
+    loss = network.data_loss(weights) + torch.tensor(gamma) * network.penalty(weights)
+    return loss.numpy() - pu.train(network, weights, gamma, careful).loss
 
 
 def main() -> None:
     """Measure, print and store."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=5)
-    measure(parser.parse_args().repeats).write("training")
+    repeats = parser.parse_args().repeats
+    torch.set_num_threads(1)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    report = Report(
+        "Training",
+        "The step rate of many networks, and the time to the answer. The peers minimise the same "
+        "loss from the same initial weights, with gradients taken automatically; JAX's compilation "
+        "is not counted. Loops train a part of the networks, and job 2 gives each peer a part, "
+        "stated as *trained*; times are for all. Float64, one thread of one core.",
+    )
+    step_rate(report, repeats)
+    time_to_answer(report, max(2, repeats // 2))
+    report.write("training")
 
 
 if __name__ == "__main__":

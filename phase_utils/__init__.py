@@ -9,12 +9,14 @@ from phase_utils.initialisation import LearningBasin, learning_basin, learning_b
 from phase_utils.landscape import GlobalMinimum, Landscape
 from phase_utils.langevin import Chains, langevin
 from phase_utils.modes import Modes, mode_transitions
+from phase_utils.modules import ModuleProblem
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
 from phase_utils.phase_diagram import phase_diagram
 from phase_utils.regularisers import norm_power_penalty
+from phase_utils.settings import Settings
 from phase_utils.sweeps import sweep
-from phase_utils.training import Result, Settings, train
+from phase_utils.training import Result, train
 from phase_utils.transitions import Spinodal, Transition
 
 # loaded when first used: these need matplotlib, scikit-learn or the notebook tools
@@ -27,6 +29,7 @@ __all__ = [
     "LearningBasin",
     "LinearNetwork",
     "Modes",
+    "ModuleProblem",
     "Moments",
     "NoTransition",
     "Result",

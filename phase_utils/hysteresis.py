@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from phase_utils._check import integer, non_negative, numeric, scalar
 from phase_utils.networks import LinearNetwork
+from phase_utils.settings import Settings, checked_settings
 from phase_utils.sweeps import labelled
-from phase_utils.training import Settings, checked_settings, checked_weights, train
+from phase_utils.training import checked_weights, train
 
 if TYPE_CHECKING:
     import xarray

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from phase_utils._check import Array, integer, non_negative
 from phase_utils.noise import ChainNoise
-from phase_utils.training import as_problem, checked_weights, flat_evaluate, total_square, views
+from phase_utils.rows import total_square
+from phase_utils.training import as_problem, checked_weights, flat_evaluate, views
 
 Event = Callable[[tuple[Tensor, ...]], Tensor]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,16 @@ class LinearNetwork:
         return tuple((sizes[i + 1], sizes[i]) for i in range(self.depth + 1))
 
     @property
+    def parameters(self) -> int:
+        """Weights of one network."""
+        return sum(rows * columns for rows, columns in self.shapes)
+
+    @property
+    def intermediates(self) -> int:
+        """Numbers beside the weights that one evaluation holds, in the largest of its arrays."""
+        return sum(width**2 for width in self.widths) if any(self.noises) else 0
+
+    @property
     def noise_factor(self) -> float:
         """N = prod_l (1 + s2_l / d_l), through which alone width and noise enter the landscape."""
         return float(np.prod([1 + s / w for s, w in zip(self.noises, self.widths, strict=True)]))
@@ -95,34 +106,7 @@ class LinearNetwork:
         to (n,). A seed gives the same normal deviates whatever the scale, the batch or the device.
         Raises ValueError for anything else.
         """
-        scales = np.atleast_1d(non_negative("scale", scale, ndim=(0, 1)))
-        seeds = np.atleast_1d(non_negative("seed", seed, ndim=(0, 1)))
-        wrong = (seeds != np.round(seeds)) | (seeds > LARGEST_SEED)
-        if np.any(wrong):
-            raise ValueError(f"seed must be integers <= 2^53, got {seeds[wrong][0]:.17g}")
-        if len(scales) != len(seeds) and 1 not in (len(scales), len(seeds)):
-            raise ValueError(
-                "scale and seed must be scalars or have equal length, "
-                f"got {len(scales)} and {len(seeds)}"
-            )
-        scales, seeds = np.broadcast_arrays(scales, seeds)
-        distinct, index = np.unique(seeds.astype(np.int64), return_inverse=True)
-        sizes = [rows * columns for rows, columns in self.shapes]
-        normals = torch.stack(
-            [
-                torch.randn(
-                    sum(sizes),
-                    generator=torch.Generator().manual_seed(int(s)),
-                    dtype=torch.float64,
-                )
-                for s in distinct
-            ]
-        )
-        drawn = normals[torch.from_numpy(index)] * torch.from_numpy(scales.copy())[:, None]
-        return tuple(
-            part.reshape(-1, *shape).to(device=device, dtype=dtype)
-            for part, shape in zip(drawn.split(sizes, dim=1), self.shapes, strict=True)
-        )
+        return gaussian_weights(self.shapes, scale, seed, device=device, dtype=dtype)
 
     def end_to_end(self, weights: Weights) -> Tensor:
         """The linear map beta = U W^(D-1) ... W^(0) of the noise-free network, (n, k, d)."""
@@ -137,10 +121,11 @@ class LinearNetwork:
 
     def penalty(self, weights: Weights) -> Tensor:
         """sum_l r_l |W^(l)|^2, (n,): at a minimum of the loss this is its slope dL/dgamma."""
-        squares = [
-            r * w.flatten(1).square().sum(1) for r, w in zip(self.ratios, weights, strict=True)
-        ]
-        return torch.stack(squares).sum(0)
+        norms = [torch.linalg.vector_norm(w, dim=(1, 2)) for w in weights]
+        total = self.ratios[0] * norms[0].square()
+        for r, norm in zip(self.ratios[1:], norms[1:], strict=True):
+            total = total + r * norm.square()
+        return total
 
     def data_loss(self, weights: Weights) -> Tensor:
         """E|f(x) - y|^2 over x, y and the noise, exactly, (n,)."""
@@ -148,9 +133,12 @@ class LinearNetwork:
         if not any(self.noises):
             beta = self.end_to_end(weights)
             return (beta * (beta @ A0 - 2 * Exy)).sum((1, 2)) + self.moments.Eyy
-        second, first = self._propagated(weights)
+        M, c = A0, Exy.mT
+        for w, s2 in zip(weights[:-1], self.noises, strict=True):
+            M, c = w @ M @ w.mT, w @ c
+            M = M + s2 * torch.diag_embed(M.diagonal(dim1=-2, dim2=-1))
         U = weights[-1]
-        return (U * (U @ second[-1] - 2 * first[-1].mT)).sum((1, 2)) + self.moments.Eyy
+        return (U * (U @ M - 2 * c.mT)).sum((1, 2)) + self.moments.Eyy
 
     def value_and_gradient(
         self, weights: Weights, gamma: Tensor
@@ -161,50 +149,58 @@ class LinearNetwork:
             data, gradients = self._noisy(weights)
         else:
             data, gradients = self._noise_free(weights, A0, Exy)
-        decay = [(gamma * r)[:, None, None] for r in self.ratios]
-        return data + gamma * self.penalty(weights), tuple(
-            g + (2 * c) * w for g, c, w in zip(gradients, decay, weights, strict=True)
-        )
+        for r, g, w in zip(self.ratios, gradients, weights, strict=True):
+            g.addcmul_(w, (2 * r * gamma)[:, None, None])
+        return data + gamma * self.penalty(weights), tuple(gradients)
 
     def _noise_free(self, weights: Weights, A0: Tensor, Exy: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Data loss and gradient through beta alone: chains of products with k rows."""
         above = [weights[-1]]  # U ... W^(l+1) seen from below layer l, output side first
         for w in reversed(weights[:-1]):
-            above.append(above[-1] @ w)
+            above.append(_rows(above[-1], w))
         beta = above.pop()
         image = beta @ A0
         loss = (beta * (image - 2 * Exy)).sum((1, 2)) + self.moments.Eyy
         carried = 2 * (image - Exy)  # dl/dbeta (W^(l-1) ... W^(0))^T
         gradients = []
         for w in weights[:-1]:
-            gradients.append(above.pop().mT @ carried)
-            carried = carried @ w.mT
+            gradients.append(_outer(above.pop(), carried))
+            carried = _rows(carried, w.mT)
         return loss, [*gradients, carried]
 
-    def _propagated(self, weights: Weights) -> tuple[list[Tensor], list[Tensor]]:
-        """Second moments M_l of the neurons and their correlations c_l with y, for l = 0..D."""
-        A0, Exy = self._moments_like(weights[0])
-        second, first = [A0], [Exy.mT]
-        for w, s2 in zip(weights[:-1], self.noises, strict=True):
-            M = w @ second[-1] @ w.mT
-            second.append(M + s2 * torch.diag_embed(M.diagonal(dim1=-2, dim2=-1)))
-            first.append(w @ first[-1])
-        return second, first
-
     def _noisy(self, weights: Weights) -> tuple[Tensor, list[Tensor]]:
-        """Data loss and gradient by reverse accumulation through `_propagated`."""
-        second, first = self._propagated(weights)
-        U = weights[-1]
-        image = U @ second[-1]
-        loss = (U * (image - 2 * first[-1].mT)).sum((1, 2)) + self.moments.Eyy
-        gradients = [2 * (image - first[-1].mT)]
-        dM, dc = U.mT @ U, -2 * U.mT
-        for level in range(self.depth - 1, -1, -1):
-            w = weights[level]
-            dM = dM + self.noises[level] * torch.diag_embed(dM.diagonal(dim1=-2, dim2=-1))
-            pulled = dM @ w
-            gradients.append(2 * pulled @ second[level] + dc @ first[level].mT)
-            dM, dc = w.mT @ pulled, w.mT @ dc
+        """Data loss and gradient from second moments M_l of the neurons, carried upwards, and the
+        sensitivities S_l = dloss/dM_l, carried downwards.
+
+        M_D is never formed, for U M_D and the diagonal suffice, and S_D = U^T U plus a diagonal.
+        """
+        A0, Exy = self._moments_like(weights[0])
+        M, correlation = A0, [Exy]  # E[h h^T] and E[y h^T] of the layers h
+        images = []  # W^(l) M_l
+        for level, (w, s2) in enumerate(zip(weights[:-1], self.noises, strict=True)):
+            images.append(w @ M)
+            if level < self.depth - 1:
+                M = images[-1] @ w.mT
+                M.diagonal(dim1=-2, dim2=-1).mul_(1 + s2)
+                correlation.append(_rows(correlation[-1], w.mT))
+        U, top, s2 = weights[-1], weights[-2], self.noises[-1]
+        below, seen = images[-1], correlation[-1]
+        spread = s2 * (below * top).sum(2)  # of the noise on the neurons of the last layer
+        above, image = _rows(U, top), _rows(U, below)  # U W^(D-1) and U W^(D-1) M_(D-1)
+        loss = (above * (image - 2 * seen)).sum((1, 2)) + self.moments.Eyy
+        loss += (U.square().sum(1) * spread).sum(1)
+        # of S_D the rank-k part and the diagonal part act apart; 2 S is what the gradients need
+        twice, power = 2 * U, (2 * s2) * U.square().sum(1)[:, :, None]
+        S = _outer(2 * above, above, top.mT @ (power * top)) if self.depth > 1 else top
+        pulled = image - seen
+        gradients = [2 * _rows(pulled, top.mT) + twice * spread[:, None]]
+        gradients.append(_outer(twice, pulled, below.mul_(power)))
+        for level in range(self.depth - 2, -1, -1):
+            if level < self.depth - 2:
+                w = weights[level + 1]
+                S, above = w.mT @ (S @ w), _rows(above, w)
+            S.diagonal(dim1=-2, dim2=-1).mul_(1 + self.noises[level])
+            gradients.append(_outer(-2 * above, correlation[level], S @ images[level]))
         return loss, gradients[::-1]
 
     def _moments_like(self, w: Tensor) -> tuple[Tensor, Tensor]:
@@ -217,6 +213,57 @@ class LinearNetwork:
                 torch.as_tensor(Exy.copy(), dtype=w.dtype, device=w.device),
             )
         return self._moved[key]
+
+
+# A batched matrix product with one row or one column is many times slower than its sum on a CPU.
+
+
+def _rows(rows: Tensor, matrix: Tensor) -> Tensor:
+    """The product (n, k, q) of k rows (n, k, p) and a matrix (n, p, q)."""
+    if rows.shape[-2] == 1:
+        return (rows.mT * matrix).sum(-2, keepdim=True)
+    return rows @ matrix
+
+
+def _outer(left: Tensor, right: Tensor, plus: Tensor | None = None) -> Tensor:
+    """left^T right (n, p, q) for k rows (n, k, p) and (n, k, q), added to `plus` in place."""
+    if left.shape[-2] == 1:
+        return left.mT * right if plus is None else plus.addcmul_(left.mT, right)
+    return left.mT @ right if plus is None else plus.add_(left.mT @ right)
+
+
+def gaussian_weights(
+    shapes: Sequence[tuple[int, ...]], scale: Any, seed: Any, *, device: Any, dtype: torch.dtype
+) -> tuple[Tensor, ...]:
+    """Tensors (n, *shape) with entries N(0, scale^2), as `LinearNetwork.initial_weights` says."""
+    scales = np.atleast_1d(non_negative("scale", scale, ndim=(0, 1)))
+    seeds = np.atleast_1d(non_negative("seed", seed, ndim=(0, 1)))
+    wrong = (seeds != np.round(seeds)) | (seeds > LARGEST_SEED)
+    if np.any(wrong):
+        raise ValueError(f"seed must be integers <= 2^53, got {seeds[wrong][0]:.17g}")
+    if len(scales) != len(seeds) and 1 not in (len(scales), len(seeds)):
+        raise ValueError(
+            "scale and seed must be scalars or have equal length, "
+            f"got {len(scales)} and {len(seeds)}"
+        )
+    scales, seeds = np.broadcast_arrays(scales, seeds)
+    distinct, index = np.unique(seeds.astype(np.int64), return_inverse=True)
+    sizes = [prod(shape) for shape in shapes]
+    normals = torch.stack(
+        [
+            torch.randn(
+                sum(sizes),
+                generator=torch.Generator().manual_seed(int(s)),
+                dtype=torch.float64,
+            )
+            for s in distinct
+        ]
+    )
+    drawn = normals[torch.from_numpy(index)] * torch.from_numpy(scales.copy())[:, None]
+    return tuple(
+        part.reshape(-1, *shape).to(device=device, dtype=dtype)
+        for part, shape in zip(drawn.split(sizes, dim=1), shapes, strict=True)
+    )
 
 
 def _widths(width: Any, depth: int) -> tuple[int, ...]:

@@ -11,9 +11,11 @@ import torch
 
 from phase_utils import chunks, devices
 from phase_utils._check import Array, integer, non_negative
+from phase_utils.modules import ModuleProblem
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
-from phase_utils.training import Settings, checked_settings, train
+from phase_utils.settings import Settings, checked_settings
+from phase_utils.training import train
 from phase_utils.workers import checked_client
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ UNITS = {
 
 
 def sweep(
-    moments: Moments,
+    moments: Moments | ModuleProblem,
     *,
     gamma: Any,
     depth: Any = (0, 1, 2),
@@ -56,7 +58,8 @@ def sweep(
 
     Parameters
     ----------
-    moments : the data.
+    moments : the data; or a `ModuleProblem`, a network on samples of its own, to be trained at all
+        gammas, scales and seeds. Its `depth` is one number, a label; the widths are its own.
     gamma : 1-D, >= 0, without repeats; the weight decays, in the units of the loss per |w|^2.
     depth : int >= 0, or several without repeats.
     width, noise_variance : as for `LinearNetwork`, the same for all depths.
@@ -93,7 +96,7 @@ def sweep(
     same hardware with the same number of threads give the same bits, stored or not, interrupted or
     not; Dask's workers have one thread unless told otherwise.
     """
-    if not isinstance(moments, Moments):
+    if not isinstance(moments, Moments | ModuleProblem):
         raise ValueError(f"moments must be a Moments, got {type(moments).__name__}")
     settings = checked_settings(settings, Settings())
     axes = {
@@ -104,11 +107,12 @@ def sweep(
     }
     if np.ndim(gamma) != 1:
         raise ValueError(f"gamma must be 1-D, got {np.ndim(gamma)} dimensions")
+    if not isinstance(settings.learning_rate, float):
+        raise ValueError("settings.learning_rate must be one number for a sweep, got several")
     place = devices.resolve(device)
-    networks = [
-        LinearNetwork(moments, depth=int(D), width=width, noise_variance=noise_variance)
-        for D in axes["depth"]
-    ]
+    networks = [_network(moments, int(D), width, noise_variance) for D in axes["depth"]]
+    if isinstance(moments, ModuleProblem) and len(networks) > 1:
+        raise ValueError(f"depth must be one number for a ModuleProblem, got {axes['depth']}")
     client = checked_client(client)
     shape = tuple(len(axis) for axis in axes.values())
     plan = chunks.cut(shape, [_fitting(network, settings, place) for network in networks])
@@ -146,7 +150,7 @@ def sweep(
 class _Work:
     """What the chunks of a sweep have in common; `axes` are depth, gamma, init_scale and seed."""
 
-    networks: tuple[LinearNetwork, ...]
+    networks: tuple[LinearNetwork | ModuleProblem, ...]
     axes: tuple[Array, ...]
     settings: Settings
     device: str
@@ -158,8 +162,13 @@ def _trained(work: _Work, chunk: chunks.Chunk) -> chunks.Values:
     axes = [axis[part] for axis, part in zip(work.axes[1:], rows, strict=True)]
     gammas, scales, seeds = (values.ravel() for values in np.meshgrid(*axes, indexing="ij"))
     network = work.networks[level.start]
-    init = network.initial_weights(scales, seeds, device=devices.resolve(work.device))
-    result = train(network, init, gammas, work.settings)
+    init = network.initial_weights(
+        scales,
+        seeds,
+        device=devices.resolve(work.device),
+        dtype=getattr(torch, work.settings.precision),
+    )
+    result = train(network, init, gammas, work.settings, seeds)
     return {name: getattr(result, name).reshape(chunk.shape) for name in chunks.FIELDS}
 
 
@@ -180,6 +189,13 @@ def labelled(
     return dataset
 
 
+def _network(problem: Any, depth: int, width: Any, noise_variance: Any) -> Any:
+    """The network of one depth: on moments a linear one."""
+    if isinstance(problem, ModuleProblem):
+        return problem
+    return LinearNetwork(problem, depth=depth, width=width, noise_variance=noise_variance)
+
+
 def _axis(name: str, value: Any, *, whole: bool = False) -> Array:
     """A coordinate: 1-D, non-negative, without repeats, of integers if `whole`."""
     array = np.atleast_1d(non_negative(name, value, ndim=(0, 1)))
@@ -191,14 +207,17 @@ def _axis(name: str, value: Any, *, whole: bool = False) -> Array:
     return array
 
 
-def _fitting(network: LinearNetwork, settings: Settings, device: torch.device) -> int:
+def _fitting(network: Any, settings: Settings, device: torch.device) -> int:
     """How many networks train at once, at least one, so that their optimiser state fits."""
-    parameters = sum(rows * columns for rows, columns in network.shapes)
-    moments = sum(width**2 for width in network.widths) if any(network.noises) else 0
-    per_row = 8 * ((2 * settings.memory + 16) * parameters + 8 * moments)
+    per_row = 8 * ((2 * settings.memory + 16) * network.parameters + 8 * network.intermediates)
     return max(1, BATCH_BYTES.get(device.type, BATCH_BYTES["cuda"]) // per_row)
 
 
-def _sha256(moments: Moments) -> str:
-    parts = (moments.A0, moments.Exy, np.float64(moments.Eyy))
-    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+def _sha256(problem: Moments | ModuleProblem) -> str:
+    """Of the data, and of the module if there is one; its loss function has no digest."""
+    if isinstance(problem, ModuleProblem):
+        parts = [repr(problem).encode(), *(np.ascontiguousarray(v).tobytes() for v in problem.data)]
+    else:
+        arrays = (problem.A0, problem.Exy, np.float64(problem.Eyy))
+        parts = [array.tobytes() for array in arrays]
+    return hashlib.sha256(b"".join(parts)).hexdigest()

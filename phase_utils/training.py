@@ -9,62 +9,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phase_utils._check import Array, integer, non_negative, one_of, scalar
-from phase_utils.minimisers import Evaluate, HeavyBall, Lbfgs, Method, minimise
+from phase_utils._check import Array, non_negative, numeric
+from phase_utils.descents import Adam, Flow, FullBatch, HeavyBall, Minibatches, hashed
+from phase_utils.minimisers import ADVICE, Method, minimise
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
+from phase_utils.quasi_newton import Lbfgs
+from phase_utils.rows import Evaluate, State, total_square
+from phase_utils.settings import Settings, checked_settings
 
 DTYPES = (torch.float32, torch.float64)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train.
-
-    Parameters
-    ----------
-    method : "lbfgs", limited-memory BFGS, for minima to rounding; or "sgd", full-gradient descent
-        with momentum, the optimiser of the paper without its sampling noise.
-    tolerance : float > 0. A network has converged when its gradient norm is at most tolerance
-        times loss / max(1, |w|), the loss being that of the network or of zero weights (of the
-        initial weights where that is 0), whichever is larger. It is at least 8 roundings of the
-        dtype. "lbfgs" is also content with 1e-5 of that scale once rounding hides all progress.
-        Saddles are stationary too.
-    max_steps : int >= 1, evaluations of loss and gradient per network.
-    learning_rate, momentum : float > 0 and 0 <= m < 1, "sgd" only: v <- m v + grad, w <- w - lr v.
-        The gradient is that of data + gamma |w|^2, so gamma is half of torch's `weight_decay`.
-    memory : int >= 1, pairs that "lbfgs" remembers. A network of P weights takes about
-        8 (2 memory + 16) P bytes while it trains; `sweep` trains in batches that fit.
-    step_cap : float > 0, the longest step of "lbfgs" in units of |w|. A capped step cannot leap
-        from one basin into another, which a Newton step from an initial point would do; small
-        values follow the gradient flow more closely and take more steps.
-
-    Raises
-    ------
-    ValueError
-        For a value outside these ranges.
-    """
-
-    method: str = "lbfgs"
-    tolerance: float = 1e-10
-    max_steps: int = 5000
-    learning_rate: float = 0.002
-    momentum: float = 0.9
-    memory: int = 8
-    step_cap: float = 0.2
-
-    def __post_init__(self) -> None:
-        one_of("method", self.method, ("lbfgs", "sgd"))
-        plain: dict[str, Any] = {
-            name: scalar(name, getattr(self, name), minimum=0, strict=name != "momentum")
-            for name in ("tolerance", "learning_rate", "momentum", "step_cap")
-        }
-        for name in ("max_steps", "memory"):
-            plain[name] = integer(name, getattr(self, name), minimum=1)
-        if plain["momentum"] >= 1:
-            raise ValueError(f"momentum must be < 1, got {plain['momentum']:g}")
-        for name, value in plain.items():
-            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +32,11 @@ class Result:
         dL/dgamma.
     B : (n,), the order parameter, nan for a problem that defines none.
     status : (n,) of str: "converged"; "max_steps"; "stalled", no step lowers the loss although the
-        gradient is not small; "diverged"; "nonfinite", loss or gradient not finite at the start.
-        Of a network that diverged or was not finite the numbers mean nothing.
-    steps : (n,), steps tried, each one evaluation of loss and gradient; the end is looked for
-        every 10.
+        gradient is not small; "diverged"; "nonfinite", loss or gradient not finite at the start;
+        "time", the gradient flow has reached its end. Of a network that diverged or was not finite
+        the numbers mean nothing.
+    steps : (n,), steps tried, each one evaluation of loss and gradient (six for "flow"); the end
+        is looked for about every 10.
     """
 
     weights: tuple[Tensor, ...]
@@ -92,6 +47,14 @@ class Result:
     status: NDArray[np.str_]
     steps: NDArray[np.int64]
 
+    def summary(self) -> str:
+        """How many networks ended how, and what to try next for those that failed."""
+        kinds, counts = np.unique(self.status, return_counts=True)
+        return "\n".join(
+            f"{count} {kind}" + (f": {ADVICE[kind]}" if ADVICE[kind] else "")
+            for kind, count in zip(kinds.tolist(), counts, strict=True)
+        )
+
 
 class _Differentiated:
     """Any object with `data_loss(weights)`, its gradient taken by automatic differentiation."""
@@ -101,11 +64,11 @@ class _Differentiated:
         self.penalty = getattr(problem, "penalty", total_square)
 
     def value_and_gradient(
-        self, weights: tuple[Tensor, ...], gamma: Tensor
+        self, weights: tuple[Tensor, ...], gamma: Tensor, *drawn: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         with torch.enable_grad():
             leaves = tuple(w.detach().requires_grad_() for w in weights)
-            data = _one_per_row("data_loss", self.data_loss(leaves), gamma)
+            data = _one_per_row("data_loss", self.data_loss(leaves, *drawn), gamma)
             if not data.requires_grad:
                 raise ValueError(
                     "problem.data_loss must be differentiable by torch, got a constant"
@@ -115,7 +78,9 @@ class _Differentiated:
         return loss.detach(), gradients
 
 
-def train(problem: Any, init: Any, gamma: Any, settings: Settings | None = None) -> Result:
+def train(
+    problem: Any, init: Any, gamma: Any, settings: Settings | None = None, seeds: Any = None
+) -> Result:
     """Minimise data_loss + gamma penalty for many networks, each from its own initial weights.
 
     Parameters
@@ -124,10 +89,12 @@ def train(problem: Any, init: Any, gamma: Any, settings: Settings | None = None)
         widths of `init`; or any object with `data_loss(weights) -> (n,)`, differentiable by torch,
         whose row i depends on row i of the weights alone, for any number of rows. Such an object
         may define `penalty(weights) -> (n,)` (default: total |w|^2), `order_parameter(weights)`
-        and `value_and_gradient(weights, gamma)`.
+        and `value_and_gradient(weights, gamma)`. One with `samples`, their number, also takes
+        `data_loss(weights, rows)`, rows (n, b) the samples that each network is to use.
     init : sequence of float32 or float64 tensors (n, ...), one per weight array, left unchanged.
     gamma : float >= 0 or (n,) of them, the weight decay of each network.
     settings : default `Settings()`.
+    seeds : ints >= 0, (n,): of the minibatches of each network; default 0..n-1.
 
     Returns
     -------
@@ -150,20 +117,19 @@ def train(problem: Any, init: Any, gamma: Any, settings: Settings | None = None)
     decay = torch.from_numpy(np.broadcast_to(gammas, (n,)).copy()).to(weights[0])
 
     shapes = tuple(w.shape[1:] for w in weights)
-    method: Method
-    if settings.method == "lbfgs":
-        method = Lbfgs(settings.memory, settings.step_cap)
-    else:
-        method = HeavyBall(settings.learning_rate, settings.momentum)
+    method = _method(settings, problem)
+    rows = _settings_of_rows(settings, decay, range(n) if seeds is None else seeds)
     with torch.no_grad():
         final, status, steps = minimise(
             flat_evaluate(problem, shapes),
             torch.cat([w.reshape(n, -1) for w in weights], dim=1),
             decay,
             method,
+            rows,
             tolerance=settings.tolerance,
             max_steps=settings.max_steps,
             gives_up=settings.method == "lbfgs",
+            capture=decay.is_cuda and isinstance(problem, LinearNetwork),
         )
         trained = tuple(w.contiguous() for w in views(final, shapes))
         data = _array(_one_per_row("data_loss", problem.data_loss(trained), decay))
@@ -176,13 +142,44 @@ def train(problem: Any, init: Any, gamma: Any, settings: Settings | None = None)
     return Result(trained, loss, data, slope, B, status, steps)
 
 
-def checked_settings(settings: Any, default: Settings) -> Settings:
-    """Return the settings, the default for None, or raise ValueError."""
-    if settings is None:
-        return default
-    if not isinstance(settings, Settings):
-        raise ValueError(f"settings must be a Settings or None, got {type(settings).__name__}")
-    return settings
+def _method(settings: Settings, problem: Any) -> Method:
+    """The minimiser that the settings describe."""
+    batches: FullBatch | Minibatches = FullBatch()
+    if settings.batch_size:
+        if not getattr(problem, "samples", 0):
+            raise ValueError(
+                "settings.batch_size must be 0 for a problem without samples, "
+                f"got {settings.batch_size} for {type(problem).__name__}"
+            )
+        batches = Minibatches(settings.batch_size, problem.samples)
+    if settings.method == "lbfgs":
+        return Lbfgs(settings.memory, settings.step_cap)
+    if settings.method == "flow":
+        return Flow(settings.accuracy)
+    if settings.method == "adam":
+        return Adam(batches)
+    return HeavyBall(settings.momentum, batches)
+
+
+def _settings_of_rows(settings: Settings, like: Tensor, seeds: Any) -> State:
+    """What the methods need of each network: learning rate, end of time, stream of samples."""
+    rows: State = {}
+    n = len(like)
+    if settings.method in ("sgd", "adam"):
+        rates = np.array(settings.learning_rate)
+        if rates.ndim and len(rates) != n:
+            raise ValueError(
+                f"settings.learning_rate must be a scalar or have {n} entries, got {len(rates)}"
+            )
+        rows["rate"] = torch.from_numpy(np.broadcast_to(rates, (n,)).copy()).to(like)
+    if settings.method == "flow":
+        rows["until"] = torch.full_like(like, settings.time)
+    if settings.batch_size:
+        numbers = numeric("seeds", seeds, ndim=(1,))
+        if len(numbers) != n or np.any(numbers != np.round(numbers)):
+            raise ValueError(f"seeds must be {n} integers, one per network, got {len(numbers)}")
+        rows["stream"] = hashed(torch.from_numpy(numbers.astype(np.int64)).to(like.device))
+    return rows
 
 
 def checked_weights(init: Any) -> tuple[Tensor, ...]:
@@ -230,8 +227,8 @@ def flat_evaluate(problem: Any, shapes: tuple[torch.Size, ...]) -> Evaluate:
     if not hasattr(problem, "value_and_gradient"):
         problem = _Differentiated(problem)
 
-    def evaluate(x: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
-        loss, gradients = problem.value_and_gradient(views(x, shapes), gamma)
+    def evaluate(x: Tensor, gamma: Tensor, *drawn: Tensor) -> tuple[Tensor, Tensor]:
+        loss, gradients = problem.value_and_gradient(views(x, shapes), gamma, *drawn)
         _one_per_row("value_and_gradient", loss, gamma)
         return loss, torch.cat([g.reshape(len(x), -1) for g in gradients], dim=1)
 
@@ -252,11 +249,6 @@ def views(x: Tensor, shapes: tuple[torch.Size, ...]) -> tuple[Tensor, ...]:
     """The weights (n, ...) as views of the flattened ones (n, P)."""
     parts = x.split([shape.numel() for shape in shapes], dim=1)
     return tuple(p.reshape(len(x), *shape) for p, shape in zip(parts, shapes, strict=True))
-
-
-def total_square(weights: tuple[Tensor, ...]) -> Tensor:
-    """|w|^2 of every network, (n,)."""
-    return torch.stack([w.reshape(len(w), -1).square().sum(1) for w in weights]).sum(0)
 
 
 def _array(values: Tensor) -> Array:

@@ -103,6 +103,9 @@ EXEMPT = {
     "phase_diagram.phase_diagram": "Landscape.global_minimum on a grid, tested in its own file",
     "networks.LinearNetwork.shapes": "integers, tested in test_networks",
     "networks.LinearNetwork.initial_weights": "random numbers, tested in test_networks",
+    "networks.gaussian_weights": "random numbers, tested in test_networks",
+    "networks.LinearNetwork.parameters": "a count",
+    "networks.LinearNetwork.intermediates": "a count",
     "networks.LinearNetwork.value_and_gradient": "the optimiser's view of data_loss and penalty",
 }
 

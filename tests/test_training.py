@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from problems import ISOTROPIC, Isotropic, anisotropic, balanced_minima
 
 import phase_utils as pu
-from phase_utils.minimisers import STATUS, HeavyBall
+from phase_utils.descents import FullBatch, HeavyBall
+from phase_utils.minimisers import STATUS
 
 EXACT = 1e-9  # to which trained losses, slopes and order parameters are exact
 WIDTH = 4
@@ -283,7 +284,7 @@ def test_a_moving_ball_is_not_at_rest_where_the_gradient_vanishes():
         "v": torch.tensor([[1.0], [0.0], [1e-9]], dtype=torch.float64),
         "g": torch.tensor([[1e-12], [1e-12], [1e-9]], dtype=torch.float64),
     }
-    assert HeavyBall(0.1, 0.9).settled(state).tolist() == [False, True, True]
+    assert HeavyBall(0.9, FullBatch()).settled(state).tolist() == [False, True, True]
 
 
 def test_the_unit_of_a_deep_loss_is_its_depth():
@@ -571,7 +572,7 @@ def test_bad_training_is_refused(arguments, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "adam"}, "method must be one of lbfgs, sgd, got 'adam'"),
+        ({"method": "newton"}, "method must be one of lbfgs, sgd, adam, flow, got 'newton'"),
         ({"tolerance": 0}, "tolerance must be > 0, got 0"),
         ({"tolerance": np.nan}, "tolerance must be finite"),
         ({"learning_rate": -1}, "learning_rate must be > 0, got -1"),
@@ -580,6 +581,13 @@ def test_bad_training_is_refused(arguments, message):
         ({"step_cap": 0}, "step_cap must be > 0"),
         ({"max_steps": 0}, "max_steps must be an integer >= 1, got 0"),
         ({"max_steps": 2.5}, "max_steps must be an integer >= 1, got 2.5"),
+        ({"learning_rate": [0.1, 0]}, "learning_rate must be > 0, got 0"),
+        ({"batch_size": 3}, "batch_size must be 0 for lbfgs, got 3"),
+        ({"method": "sgd", "batch_size": -1}, "batch_size must be an integer >= 0, got -1"),
+        ({"accuracy": 0}, "accuracy must be > 0"),
+        ({"time": 0}, "time must be > 0"),
+        ({"time": np.nan}, "time must be finite"),
+        ({"precision": "half"}, "precision must be one of float64, float32, got 'half'"),
         ({"memory": 0}, "memory must be an integer >= 1, got 0"),
     ],
 )

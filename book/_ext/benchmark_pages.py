@@ -27,11 +27,21 @@ class Benchmark(Generated):
             section += self.paragraph(f"**{table['caption']}**")
             rows = [[[nodes.paragraph(text=cell)] for cell in row] for row in table["rows"]]
             section += self.table(table["columns"], rows, "benchmark")
+        for figure in record.get("figures", []):
+            source = f"/benchmarks/results/{figure['file']}"
+            block = nodes.figure("", nodes.image(uri=source, alt=figure["alt"]))
+            block += nodes.caption(text=figure["caption"])
+            section += block
         versions = ", ".join(f"{package} {v}" for package, v in record["versions"].items())
+        machine = record["processor"]
+        if "cores" in record:
+            machine += f", {record['cores']} cores, threads: {record['threads']}"
+        load = ""
+        if "load before" in record:
+            before, after = record["load before"], record["load after"]
+            load = f"; load of the machine {before:.1f} before and {after:.1f} after"
         section += self.paragraph(
-            f"Measured on {record['date']} by `benchmarks/{name}.py`: {record['processor']}, "
-            f"{record['cores']} cores, threads: {record['threads']}; {versions}; load of the "
-            f"machine {record['load before']:.1f} before and {record['load after']:.1f} after.",
+            f"Measured on {record['date']} by `benchmarks/{name}.py`: {machine}; {versions}{load}.",
             "claim-note",
         )
         return [section]
