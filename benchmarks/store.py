@@ -1,12 +1,12 @@
 """What a chunk of a sweep costs besides its training: in a store, and on Dask.
 
-    OMP_NUM_THREADS=1 python benchmarks/store.py            # a minute; results/store.json
+    OMP_NUM_THREADS=1 python benchmarks/store.py            # minutes; results/store.json
     OMP_NUM_THREADS=1 python benchmarks/store.py --quick    # seconds; prints only
 
 Chunks whose training takes no time are run here, run here and stored, read back from a store that
 is done, and run by the two worker processes of a local Dask cluster. The cost of one chunk is the
-slope between a sweep of few and one of many chunks. CPU times are those of this process, without the workers.
-For scale, a chunk of full size is trained.
+slope between a sweep of few and one of many chunks. CPU times are those of this process, without
+the workers. For scale, a chunk of full size is trained.
 """
 
 import argparse
