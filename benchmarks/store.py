@@ -1,12 +1,12 @@
 """What a chunk of a sweep costs besides its training: in a store, and on Dask.
 
-    OMP_NUM_THREADS=1 python benchmarks/store.py            # a minute; results/store.json
+    OMP_NUM_THREADS=1 python benchmarks/store.py            # minutes; results/store.json
     OMP_NUM_THREADS=1 python benchmarks/store.py --quick    # seconds; prints only
 
 Chunks whose training takes no time are run here, run here and stored, read back from a store that
 is done, and run by the two worker processes of a local Dask cluster. The cost of one chunk is the
-slope between a sweep of few and one of many chunks, the cost of a sweep what is left without any.
-For scale, a chunk of full size is trained.
+slope between a sweep of few and one of many chunks. CPU times are those of this process, without
+the workers. For scale, a chunk of full size is trained.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from typing import Any
 import distributed
 import numpy as np
 import torch
-from report import Report, interleaved, seconds
+from report import HEADS, Report, interleaved, seconds
 
 import phase_utils as pu
 from phase_utils import chunks
@@ -58,7 +58,7 @@ def run(
 
 
 def cost(report: Report, rows: int, counts: tuple[int, int], repeats: int, client: Any) -> None:
-    """Cost of a chunk of `rows` networks, and of a sweep."""
+    """Cost of a chunk of `rows` networks."""
     with tempfile.TemporaryDirectory() as folder:
         runs: dict[str, Callable[[], Any]] = {}
         for n in counts:
@@ -75,21 +75,16 @@ def cost(report: Report, rows: int, counts: tuple[int, int], repeats: int, clien
     table = []
     few, many = counts
     for name in dict.fromkeys(key.rpartition(" ")[0] for key in runs):
-        pairs = zip(times[f"{name} {few}"].wall, times[f"{name} {many}"].wall, strict=True)
-        slopes, rests = [], []
-        for short, long in pairs:
-            slopes.append((long - short) / (many - few))
-            rests.append(short - few * slopes[-1])
-        table.append(
-            [
-                name,
-                *(seconds(max(0.0, f(slopes))) for f in (min, statistics.median)),
-                seconds(max(0.0, statistics.median(rests))),
-            ]
+        short, long = times[f"{name} {few}"], times[f"{name} {many}"]
+        slopes = [(b - a) / (many - few) for a, b in zip(short.wall, long.wall, strict=True)]
+        least, cpu = (
+            (min(b) - min(a)) / (many - few)
+            for a, b in ((short.wall, long.wall), (short.cpu, long.cpu))
         )
+        table.append([name, *map(seconds, (least, statistics.median(slopes), cpu))])
     report.table(
-        f"Chunks of {rows:,} network{'s' * (rows > 1)}",
-        ["way", "a chunk, min", "a chunk, median", "a sweep, median"],
+        f"A chunk of {rows:,} network{'s' * (rows > 1)}",
+        ["way", *HEADS],
         table,
     )
 
@@ -121,7 +116,8 @@ def main() -> None:
         "no time: run here, run here and stored (checksums and one synchronised record a chunk), "
         "read back with its checksums verified from a store that is done, and run on the two "
         "worker processes of a local Dask cluster. The cost of a chunk is the slope between sweeps "
-        f"of {counts[0]} and {counts[1]} chunks, the cost of a sweep what is left without any.",
+        f"of {counts[0]} and {counts[1]} chunks. "
+        "CPU times are those of the calling process, without the workers.",
     )
     with (
         distributed.LocalCluster(
