@@ -118,7 +118,7 @@ def _soft_starts(
     starts: int,
     seed: int,
 ) -> list[Tensor]:
-    """Unit vectors of the soft subspace: projections of single coordinates and of random vectors."""
+    """Soft unit vectors: projections of single coordinates and of random vectors."""
     assert origin.mode is not None
     generator = torch.Generator().manual_seed(seed)
     order = origin.mode.abs().argsort(descending=True)[: 4 * starts : 4]
@@ -205,9 +205,7 @@ def _least_quartic(
     return Q
 
 
-def _cubic_error(
-    problem: ModuleProblem, trivial: TrivialPoint, z: Tensor, step: float
-) -> float:
+def _cubic_error(problem: ModuleProblem, trivial: TrivialPoint, z: Tensor, step: float) -> float:
     """Standard error of C over the samples, from third derivatives of each sample's loss."""
     t = step * np.arange(1, SAMPLE_AMPLITUDES + 1)
     fit = np.linalg.inv(np.stack([t**k for k in range(1, 2 * SAMPLE_AMPLITUDES, 2)], axis=1))[1]

@@ -87,6 +87,17 @@ class ModuleProblem:
         self._check_loss()
         self._plan()
 
+    def subset(self, samples: int, seed: int = 0) -> "ModuleProblem":
+        """The same model on `samples` of the samples, drawn without replacement."""
+        if samples >= len(self.x):
+            return self
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(len(self.x), generator=generator)[:samples].to(self.x.device)
+        pair = (self.x[chosen], self.y[chosen])
+        return ModuleProblem(
+            self.model, self.loss_fn, pair, decayed=self.decayed, device=str(self.start.device)
+        )
+
     def initial_weights(self, scale: float, seeds: Sequence[int]) -> tuple[Tensor, ...]:
         """Decayed weights ~ scale * normal / sqrt(fan-in), per seed; the others as in the model."""
         return views(self.random(scale, seeds), self.shapes)

@@ -19,6 +19,10 @@ NORMALISING = (
     nn.LocalResponseNorm,
 )
 FLOOR = 1e-11  # relative rounding of gradients and Hessian products
+STEEP = (
+    "zero weights are not stationary: the loss falls at first order in them, at every weight decay "
+    "(no hidden layer, a path around all of them, or an activation with h(0) != 0)"
+)
 DENSE = 256  # undecayed parameters whose Hessian is formed
 
 
@@ -45,6 +49,8 @@ class Origin:
     reason : why gamma is None or not from the Hessian; empty otherwise.
     mode : (P,) a unit eigenvector, or None.
     smooth : whether gamma is from the Hessian.
+    stationary : False where the loss falls at first order in the weights: then the trivial state is
+        never the best.
     """
 
     gamma: float | None
@@ -53,6 +59,7 @@ class Origin:
     trivial: TrivialPoint
     mode: Tensor | None
     smooth: bool
+    stationary: bool = True
 
 
 def trivial_point(problem: ModuleProblem) -> TrivialPoint:
@@ -116,7 +123,7 @@ def expand_origin(
         return Origin(gamma, 0.0, reason, trivial, None, False)
     reason = _irregular(problem, trivial, seed)
     if reason:
-        return Origin(None, np.nan, reason, trivial, None, False)
+        return Origin(None, np.nan, reason, trivial, None, False, reason != STEEP)
 
     apply, scale = curvature(problem, trivial, seed)
     start = torch.randn(
@@ -194,10 +201,7 @@ def _irregular(problem: ModuleProblem, trivial: TrivialPoint, seed: int) -> str:
     at = torch.where(problem.mask, gradient[0], 0.0)
     unit = float(gradient[1].norm())
     if float(at.norm()) > 1e-8 * unit:
-        return (
-            "zero weights are not stationary: the loss falls at first order in them, at every "
-            "weight decay (no hidden layer, a skip path, or output biases that are decayed)"
-        )
+        return STEEP
     even, odd = [], []
     for t in (1e-2, 1e-3):
         g = problem.evaluate(torch.stack([row + t * v, row - t * v]))[1]

@@ -61,7 +61,7 @@ def _layers(problem: ModuleProblem) -> tuple[nn.Module, bool] | None:
 
 
 def _output_gradient(problem: ModuleProblem, trivial: Tensor) -> Array:
-    """n times the derivative of the loss by the outputs, (n, k)."""
+    """Derivative of each sample's loss by the outputs, (n, k)."""
     with torch.no_grad():
         out = torch.func.functional_call(problem.model, problem.named(trivial), (problem.x,))
     out = out.detach().requires_grad_()
@@ -70,7 +70,7 @@ def _output_gradient(problem: ModuleProblem, trivial: Tensor) -> Array:
 
 
 def _steepest(activation: nn.Module) -> float:
-    """max |h'(b)|."""
+    """Largest |h'(b)|."""
 
     def slope(b: float) -> float:
         z = torch.tensor(b, dtype=torch.float64, requires_grad=True)
@@ -87,7 +87,7 @@ def _steepest(activation: nn.Module) -> float:
 
 
 def _relu(x: Array, g: Array, bias_free: bool, starts: int = 32) -> float:
-    """max of |E[g relu(v.x + b)]| / 2 over the sphere by ascent from the data and at random."""
+    """Largest |E[g relu(v.x + b)]| / 2 over the sphere by ascent from the data and at random."""
 
     def value(p: Array) -> tuple[float, Array]:
         size = np.linalg.norm(p[: x.shape[1]])
