@@ -17,7 +17,7 @@ from phase_utils.quotient import Quotient, collapse_quotient
 
 EXCESS = 1e-5  # of q over gamma_origin that counts; a weaker first-order transition is not seen
 NEAR = 1e-4  # R in units of that of unit-gain weights, below which a start went to the origin
-LARGE = 2e8  # samples times weights above which starts are screened on a part of the samples
+LARGE = 2e7  # samples times weights above which starts are screened on a part of the samples
 
 
 @dataclass(frozen=True)

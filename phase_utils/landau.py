@@ -209,7 +209,7 @@ def _cubic_error(problem: ModuleProblem, trivial: TrivialPoint, z: Tensor, step:
     """Standard error of C over the samples, from third derivatives of each sample's loss."""
     t = step * np.arange(1, SAMPLE_AMPLITUDES + 1)
     fit = np.linalg.inv(np.stack([t**k for k in range(1, 2 * SAMPLE_AMPLITUDES, 2)], axis=1))[1]
-    each = 0.0
+    each = torch.zeros(len(problem.x), dtype=z.dtype, device=z.device)
     try:
         for amplitude, weight in zip(t, fit, strict=True):
             plus = problem.sample_losses(trivial.weights + amplitude * z)

@@ -1,5 +1,6 @@
 """The trivial point of a network, and where it becomes unstable: the lowest Hessian eigenvalue."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,7 +138,9 @@ def expand_origin(
     return Origin(-value / 2, float(krylov.residual[0]) / 2, "", trivial, mode, True)
 
 
-def curvature(problem: ModuleProblem, trivial: TrivialPoint, seed: int = 0):
+def curvature(
+    problem: ModuleProblem, trivial: TrivialPoint, seed: int = 0
+) -> tuple[Callable[[Tensor], Tensor], float]:
     """The Hessian of l0 at the trivial point as a function of vectors, theta eliminated; its scale.
 
     The scale is that of the Hessian at random weights: what is far below it is rounding.

@@ -90,7 +90,7 @@ def _relu(x: Array, g: Array, bias_free: bool, starts: int = 32) -> float:
     """Largest |E[g relu(v.x + b)]| / 2 over the sphere by ascent from the data and at random."""
 
     def value(p: Array) -> tuple[float, Array]:
-        size = np.linalg.norm(p[: x.shape[1]])
+        size = float(np.linalg.norm(p[: x.shape[1]]))
         v = p[: x.shape[1]] / size
         z = x @ v + (p[-1] if bias_free else 0.0)
         m = g.T @ np.maximum(z, 0) / len(x)
@@ -98,15 +98,15 @@ def _relu(x: Array, g: Array, bias_free: bool, starts: int = 32) -> float:
         dz = (z > 0) * (g @ m) / (len(x) * max(height, 1e-300))
         dv = x.T @ dz
         grad = (dv - (dv @ v) * v) / size
-        return -height, -np.append(grad, dz.sum()) if bias_free else -grad
+        slope = np.append(grad, dz.sum()) if bias_free else grad
+        return -float(height), -slope
 
     rng = np.random.default_rng(0)
     left = np.linalg.svd(x.T @ g, full_matrices=False)[0].T
-    candidates = [s * v for v in left[:8] for s in (1, -1)]
-    candidates += list(rng.normal(size=(starts, x.shape[1])))
+    candidates = np.concatenate([left[:8], -left[:8], rng.normal(size=(starts, x.shape[1]))])
     best = 0.0
     for v in candidates:
-        p = v / np.linalg.norm(v)
+        p: Array = v / np.linalg.norm(v)
         p = np.append(p, 0.0) if bias_free else p
         for _ in range(3):  # kinks end a quasi-Newton run early
             run = minimize(value, p, jac=True, method="BFGS", options={"gtol": 1e-12})
