@@ -13,7 +13,7 @@ from phase_utils.origin import Origin, TrivialPoint, curvature
 
 AMPLITUDES = 3  # of the gradients: each removes one more order of the remainder
 SAMPLE_AMPLITUDES = 5
-REACH = 0.05  # the least amplitude, in units of the natural size of the weights
+REACH = 0.005  # the least amplitude, for inputs of size one
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,10 @@ def expand_landau(
 
 
 def _natural(problem: ModuleProblem) -> float:
-    """Amplitude of unit vectors at which derivatives are taken, from weights of unit gain."""
-    row = problem.random(1.0, [0])
-    return REACH * float(problem.square(row)) ** 0.5 / max(1.0, np.sqrt(len(problem.decayed)))
+    """Amplitude of unit vectors at which derivatives are taken: one unit stays nearly linear."""
+    x = problem.x
+    size = float(x.square().mean()) ** 0.5 if x.is_floating_point() else 1.0
+    return REACH / max(1.0, size)
 
 
 def _soft_starts(

@@ -1,5 +1,6 @@
 """Any torch module and loss as a function of its weights, for many sets of weights at once."""
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from itertools import pairwise
@@ -253,8 +254,10 @@ class ModuleProblem:
         self.rows = int(np.clip(ACTIVATIONS / (2 * held), 1, 64))
         if self.rows > 1:
             try:
-                self._differentiated(self.random(1.0, [0, 1]), self.chunks[0])
-            except (RuntimeError, ValueError, NotImplementedError):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", UserWarning)  # a slow fallback of vmap
+                    self._differentiated(self.random(1.0, [0, 1]), self.chunks[0])
+            except (RuntimeError, ValueError, NotImplementedError, UserWarning):
                 self.rows = 1  # this module cannot be batched over its weights
 
 
