@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from test_origin import CLASSES, X, Y, mlp, skewed, squared
 from torch import nn
 
 import phase_utils as pu
 from phase_utils.continuation import follow
-from tests.test_origin import CLASSES, X, Y, mlp, skewed, squared
 
 FAST = {"starts": 6, "steps": 300}
 
