@@ -201,9 +201,9 @@ def test_landau_of_silu_is_that_of_its_taylor_series(width):
     # soft direction u = v = s / sqrt(2): -2 E[y f] at third order is -E[y x^2] s^3 / (4 sqrt 2)
     assert landau.cubic == pytest.approx(third / (4 * np.sqrt(2)), rel=1e-7)
     each = y * x**2 / (4 * np.sqrt(2))
-    assert landau.cubic_error == pytest.approx(each.std() / len(x) ** 0.5, rel=1e-6)
+    assert landau.cubic_error == pytest.approx(each.std(ddof=1) / len(x) ** 0.5, rel=1e-6)
     # E[f^2] = s^4 E[x^2] / 16, and no v^3 term in SiLU; the stiff mode (u, -v) answers T[z,z]:
-    # l3 = -c u v^2, c = E[y x^2] / 2, so that b is -c (2 u v, v^2) off the soft mode, H_perp = 2 |E|
+    # l3 = -c u v^2, c = E[y x^2] / 2: b is -c (v^2, 2 u v) 2 off the soft mode, H_perp = 2 E[xy]
     b = third / 2 * (np.array([2, 1]) / 2 @ np.array([1, -1]) / np.sqrt(2))
     stiff = 4 * 0.5 * np.mean(y * x)
     assert landau.quartic == pytest.approx(variance / 16 - b**2 / (2 * stiff), rel=1e-6)
