@@ -94,12 +94,12 @@ def _relu(x: Array, g: Array, bias_free: bool, starts: int = 32) -> float:
         v = p[: x.shape[1]] / size
         z = x @ v + (p[-1] if bias_free else 0.0)
         m = g.T @ np.maximum(z, 0) / len(x)
-        height = np.linalg.norm(m)
+        height = float(np.linalg.norm(m))
         dz = (z > 0) * (g @ m) / (len(x) * max(height, 1e-300))
         dv = x.T @ dz
         grad = (dv - (dv @ v) * v) / size
         slope = np.append(grad, dz.sum()) if bias_free else grad
-        return -float(height), -slope
+        return -height, -slope
 
     rng = np.random.default_rng(0)
     left = np.linalg.svd(x.T @ g, full_matrices=False)[0].T
