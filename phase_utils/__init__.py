@@ -4,15 +4,19 @@ from importlib import import_module
 from typing import Any
 
 from phase_utils.classify import NoTransition, Undetermined, classify
+from phase_utils.diagnose import Diagnosis, diagnose
 from phase_utils.hysteresis import hysteresis
 from phase_utils.initialisation import LearningBasin, learning_basin, learning_basin_init
+from phase_utils.landau import Landau, expand_landau
 from phase_utils.landscape import GlobalMinimum, Landscape
 from phase_utils.langevin import Chains, langevin
 from phase_utils.modes import Modes, mode_transitions
 from phase_utils.modules import ModuleProblem
 from phase_utils.moments import Moments
 from phase_utils.networks import LinearNetwork
+from phase_utils.origin import Origin, TrivialPoint, expand_origin, trivial_point
 from phase_utils.phase_diagram import phase_diagram
+from phase_utils.quotient import Quotient, collapse_quotient
 from phase_utils.regularisers import norm_power_penalty
 from phase_utils.settings import Settings
 from phase_utils.sweeps import sweep
@@ -24,7 +28,9 @@ _LAZY = ("chapters", "claims", "data", "grid", "plotting", "provenance")
 
 __all__ = [
     "Chains",
+    "Diagnosis",
     "GlobalMinimum",
+    "Landau",
     "Landscape",
     "LearningBasin",
     "LinearNetwork",
@@ -32,12 +38,19 @@ __all__ = [
     "ModuleProblem",
     "Moments",
     "NoTransition",
+    "Origin",
+    "Quotient",
     "Result",
     "Settings",
     "Spinodal",
     "Transition",
+    "TrivialPoint",
     "Undetermined",
     "classify",
+    "collapse_quotient",
+    "diagnose",
+    "expand_landau",
+    "expand_origin",
     "hysteresis",
     "langevin",
     "learning_basin",
@@ -47,6 +60,7 @@ __all__ = [
     "phase_diagram",
     "sweep",
     "train",
+    "trivial_point",
 ]
 
 

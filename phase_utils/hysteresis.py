@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from phase_utils._check import integer, non_negative, numeric, scalar
-from phase_utils.networks import LinearNetwork
 from phase_utils.settings import Settings, checked_settings
 from phase_utils.sweeps import labelled
 from phase_utils.training import checked_weights, train
@@ -39,9 +38,9 @@ def hysteresis(
 
     Parameters
     ----------
-    problem : a `LinearNetwork`, or any problem of `train` together with `init`.
+    problem : a `LinearNetwork`, a `ModuleProblem`, or any problem of `train` together with `init`.
     gammas : (m,), m >= 2, >= 0, strictly increasing.
-    init : initial weights, tensors (n, ...); default: those of the `LinearNetwork` at `init_scale`
+    init : initial weights, tensors (n, ...); default: those of the problem at `init_scale`
         and `seeds`. They must lead to a learned state at the lowest gamma for the upward branch to
         show one.
     init_scale : float > 0, standard deviation of the default initial weights.
@@ -74,8 +73,8 @@ def hysteresis(
     kick = scalar("kick", kick, minimum=0)
     settings = checked_settings(settings, Settings(step_cap=0.05))
     if init is None:
-        if not isinstance(problem, LinearNetwork):
-            raise ValueError("init must be given for a problem that is not a LinearNetwork")
+        if not hasattr(problem, "initial_weights"):
+            raise ValueError("init must be given for a problem without initial_weights")
         scale = scalar("init_scale", init_scale, minimum=0, strict=True)
         numbers = _seeds([0] if seeds is None else seeds, None)
         init = problem.initial_weights(scale, numbers)

@@ -55,12 +55,12 @@ def minimise(
     x: Tensor,
     gamma: Tensor,
     method: Method,
-    settings_of_rows: State,
+    settings_of_rows: State | None = None,
     *,
     tolerance: float,
     max_steps: int,
     gives_up: bool,
-    capture: bool,
+    capture: bool = False,
 ) -> tuple[Tensor, NDArray[np.str_], NDArray[np.int64]]:
     """Minimise all rows of x (n, P); return the final x, a status and the ticks used per row.
 
@@ -77,7 +77,7 @@ def minimise(
     code[~sound.cpu().numpy()] = NONFINITE
     f_trivial = evaluate(torch.zeros_like(x), gamma)[0].abs()
     state: State = {
-        **settings_of_rows,
+        **(settings_of_rows or {}),
         "x": x,
         "f": f,
         "g": g,

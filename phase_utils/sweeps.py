@@ -216,7 +216,10 @@ def _fitting(network: Any, settings: Settings, device: torch.device) -> int:
 def _sha256(problem: Moments | ModuleProblem) -> str:
     """Of the data, and of the module if there is one; its loss function has no digest."""
     if isinstance(problem, ModuleProblem):
-        parts = [repr(problem).encode(), *(np.ascontiguousarray(v).tobytes() for v in problem.data)]
+        parts = [
+            repr(problem).encode(),
+            *(v.cpu().numpy().tobytes() for v in (problem.x, problem.y)),
+        ]
     else:
         arrays = (problem.A0, problem.Exy, np.float64(problem.Eyy))
         parts = [array.tobytes() for array in arrays]

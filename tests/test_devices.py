@@ -123,7 +123,7 @@ def test_minibatches_are_the_same_everywhere(device):
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(50, 3)), rng.normal(size=(50, 1))
     layers = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
-    problem = pu.ModuleProblem(layers, x, y)
+    problem = pu.ModuleProblem(layers, torch.nn.functional.mse_loss, (x, y))
     init = problem.initial_weights(0.5, range(5))
     chosen = pu.Settings("sgd", learning_rate=0.01, batch_size=7, max_steps=50)
     here = pu.train(problem, init, 0.01, chosen)

@@ -1,0 +1,136 @@
+"""Diagnoses against closed forms, exact landscapes and continuation."""
+
+import numpy as np
+import pytest
+import torch
+from test_origin import CLASSES, X, Y, mlp, skewed, squared
+from torch import nn
+
+import phase_utils as pu
+from phase_utils.continuation import follow
+
+FAST = {"starts": 6, "steps": 300}
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_linear_networks_have_the_coexistence_and_the_end_of_their_landscape(depth):
+    found = pu.diagnose(mlp(nn.Identity, depth), squared, (X, Y), hysteresis=True, **FAST)
+    land = pu.Landscape(pu.Moments.from_samples(X, Y[:, 0]), depth)
+    exact = land.transitions()[0]
+    assert found.order == "first"
+    assert found.gamma_origin == 0
+    assert found.gamma_coexistence == pytest.approx(exact.gamma, rel=1e-8)
+    assert found.evidence.latent_heat == pytest.approx(exact.latent_heat, rel=1e-4)
+    assert found.evidence.coexistence_measured == pytest.approx(exact.gamma, rel=1e-4)
+    end = land.spinodals()[0].gamma
+    assert abs(found.gamma_learned_end - end) < 2 * found.evidence.learned_end_error
+
+
+def test_a_linear_network_of_depth_one_is_continuous():
+    found = pu.diagnose(mlp(nn.Identity), squared, (X, Y), hysteresis=True, **FAST)
+    exact = np.linalg.norm(X.T @ Y / len(X))
+    assert found.order == "continuous"
+    assert found.gamma_coexistence == pytest.approx(exact, rel=1e-7)
+    assert found.gamma_learned_end == pytest.approx(exact, rel=5e-3)
+    assert abs(found.evidence.hysteresis_width) < 5e-3
+    assert "no proof" in found.evidence.statement
+
+
+@pytest.mark.parametrize(("activation", "width"), [(nn.SiLU, 1), (nn.SiLU, 4)])
+def test_silu_on_skewed_inputs_is_first_order(activation, width):
+    x = skewed()
+    model = mlp(activation, width=width, inputs=1)
+    found = pu.diagnose(model, squared, (x, 0.45 * x), hysteresis=True, **FAST)
+    # one unit f = u silu(v x): at each v the best u is a quadratic problem, and v is scanned
+    v = np.linspace(0.01, 6, 60_001)
+    h = np.stack([np.mean(k, axis=0) for k in _silu_moments(x, v)])
+    best = 0.0
+    for u in np.linspace(0.02, 2, 400):
+        best = max(best, np.max((2 * u * h[0] - u**2 * h[1]) / (u**2 + v**2)))
+    assert found.order == "first"
+    assert found.evidence.landau.order == "first"
+    assert found.gamma_coexistence == pytest.approx(best, rel=1e-4)
+    assert found.gamma_coexistence >= best
+    assert found.evidence.coexistence_measured == pytest.approx(best, rel=5e-3)
+    assert found.gamma_learned_end > found.gamma_coexistence > found.gamma_origin
+
+
+def _silu_moments(x, v):
+    first, second = [], []
+    for part in np.array_split(v, 60):
+        z = x * part
+        h = z / (1 + np.exp(-z))
+        first.append(np.mean(0.45 * x * h, axis=0))
+        second.append(np.mean(h**2, axis=0))
+    return np.concatenate(first)[None], np.concatenate(second)[None]
+
+
+def test_gelu_on_gaussian_inputs_is_continuous_and_tanh_with_a_cubic_teacher_is_not():
+    from scipy.special import ndtri
+
+    x = ndtri((np.arange(400) + 0.5) / 400)[:, None]
+    assert pu.diagnose(mlp(nn.GELU, inputs=1), squared, (x, 0.45 * x), **FAST).order == (
+        "continuous"
+    )
+    hidden = pu.diagnose(mlp(nn.Tanh, inputs=1), squared, (x, 3.45 * x - x**3), **FAST)
+    assert hidden.order == "first"
+    assert hidden.evidence.landau.quartic_least < 0
+
+
+def test_the_quotient_is_a_bound_that_its_weights_certify():
+    p = pu.ModuleProblem(mlp(nn.SiLU, 2), squared, (X, Y))
+    point = pu.trivial_point(p)
+    best = pu.collapse_quotient(p, point, starts=4, steps=60)  # stopped early: still a bound
+    gamma = best.value * (1 - 1e-9)
+    assert float(p.losses(best.weights[None])[0]) + gamma * best.square < point.loss
+    assert best.latent_heat == pytest.approx(point.loss - float(p.losses(best.weights[None])[0]))
+    assert np.all(np.diff(best.values) <= 0)
+
+
+def test_cross_entropy_of_a_normalised_network_keeps_a_quotient_and_says_why_no_origin():
+    model = nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4), nn.Tanh(), nn.Linear(4, 3))
+    found = pu.diagnose(model, nn.CrossEntropyLoss(), (X, CLASSES), starts=2, steps=40)
+    assert found.gamma_origin is None
+    assert "LayerNorm" in found.evidence.reason
+    assert found.gamma_coexistence > 0
+
+
+def test_no_transition_without_a_hidden_layer():
+    found = pu.diagnose(nn.Linear(5, 1), squared, (X, Y), starts=1, steps=20)
+    assert (found.order, found.gamma_coexistence) == ("none", np.inf)
+
+
+def test_hysteresis_of_a_module():
+    p = pu.ModuleProblem(mlp(nn.Identity, 2), squared, (X, Y))
+    land = pu.Landscape(pu.Moments.from_samples(X, Y[:, 0]), 2)
+    end = land.spinodals()[0].gamma
+    gammas = end * np.array([0.5, 0.9, 1.1])
+    ds = pu.hysteresis(p, gammas, init_scale=1.0, seeds=[0])
+    up, down = ds["slope"].values[:, :, 0]
+    exact = land.global_minimum(gammas[:1]).slope[0]
+    assert up[0] == pytest.approx(exact, rel=1e-6)
+    assert up[1] > 0.1 * exact
+    assert up[2] < 1e-6
+    assert np.all(down < 1e-6)
+
+
+def test_the_branch_is_followed_with_its_exact_slope():
+    p = pu.ModuleProblem(mlp(nn.Identity, 2), squared, (X, Y))
+    point = pu.trivial_point(p)
+    best = pu.collapse_quotient(p, point, starts=3)
+    branch = follow(p, point, best.weights, best.value)
+    land = pu.Landscape(pu.Moments.from_samples(X, Y[:, 0]), 2)
+    below = branch.gamma < best.value
+    assert below.sum() >= 2
+    assert branch.loss[below] == pytest.approx(land.global_minimum(branch.gamma[below]).loss)
+
+
+@pytest.mark.parametrize("change", [{"starts": 0}, {"steps": 0}, {"starts": 1.5}])
+def test_bad_options(change):
+    with pytest.raises(ValueError, match=f"{next(iter(change))} must be an integer >= 1"):
+        pu.diagnose(mlp(nn.Tanh), squared, (X, Y), **change)

@@ -1,0 +1,227 @@
+"""The trivial point of a module, its instability and its Landau expansion."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import phase_utils as pu
+from phase_utils.krylov import lanczos
+
+RNG = np.random.default_rng(7)
+X = RNG.normal(size=(120, 5)) * np.linspace(0.5, 1.5, 5)
+Y = X @ RNG.normal(size=(5, 1)) * 0.3 + 0.2 * RNG.normal(size=(120, 1))
+CLASSES = np.argmax(X[:, :3] + RNG.gumbel(size=(120, 3)), axis=1)
+
+
+def squared(out, y):
+    return (out - y).square().sum(1).mean()
+
+
+def mlp(activation, depth=1, width=3, bias=False, inputs=5, outputs=1):
+    layers = []
+    for level in range(depth):
+        layers += [nn.Linear(width if level else inputs, width, bias=bias), activation()]
+    return nn.Sequential(*layers, nn.Linear(width, outputs, bias=bias))
+
+
+def problem(model, loss=squared, data=(X, Y), **options):
+    torch.manual_seed(0)
+    return pu.ModuleProblem(model, loss, data, **options)
+
+
+@pytest.mark.parametrize(
+    ("activation", "slope"), [(nn.Identity, 1), (nn.Tanh, 1), (nn.SiLU, 0.5), (nn.GELU, 0.5)]
+)
+def test_squared_loss_is_unstable_at_the_signal_times_the_slope(activation, slope):
+    origin = pu.expand_origin(problem(mlp(activation)))
+    assert origin.gamma == pytest.approx(slope * np.linalg.norm(X.T @ Y / len(X)), rel=1e-9)
+    assert origin.error < 1e-8
+
+
+@pytest.mark.parametrize("activation", [nn.Identity, nn.Tanh, nn.ReLU])
+def test_deeper_networks_have_no_signal_at_zero(activation):
+    assert pu.expand_origin(problem(mlp(activation, depth=2))).gamma == 0
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_cross_entropy_is_unstable_at_half_the_top_singular_value(bias):
+    model = nn.Sequential(nn.Linear(5, 4, bias=False), nn.Tanh(), nn.Linear(4, 3, bias=bias))
+    origin = pu.expand_origin(problem(model, nn.CrossEntropyLoss(), (X, CLASSES)))
+    onehot = np.eye(3)[CLASSES]
+    guess = onehot.mean(0) if bias else 1 / 3
+    top = np.linalg.norm(X.T @ (onehot - guess) / len(X), 2)
+    assert origin.gamma == pytest.approx(top / 2, rel=1e-7)
+
+
+def test_a_linear_autoencoder_is_unstable_at_the_largest_variance():
+    model = nn.Sequential(nn.Linear(5, 2, bias=False), nn.Linear(2, 5, bias=False))
+    origin = pu.expand_origin(problem(model, squared, (X, X)))
+    assert origin.gamma == pytest.approx(np.linalg.eigvalsh(X.T @ X / len(X))[-1], rel=1e-9)
+
+
+class Skipping(nn.Module):
+    """A hidden layer beside a deeper path, and a free scale of the output: theta mixes with w."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(5, 3, bias=False), nn.Linear(3, 3, bias=False)
+        self.c = nn.Linear(3, 1)
+
+    def forward(self, x):
+        h = torch.tanh(self.a(x))
+        return self.c(h + torch.tanh(self.b(h)))
+
+
+def test_gamma_origin_is_that_of_the_dense_hessian():
+    p = problem(Skipping())
+    point = pu.trivial_point(p)
+    dense = torch.autograd.functional.hessian(p.loss, point.weights)
+    w, t = p.mask, ~p.mask
+    schur = dense[w][:, w] - dense[w][:, t] @ torch.linalg.pinv(dense[t][:, t]) @ dense[t][:, w]
+    lowest = float(torch.linalg.eigvalsh(schur)[0])
+    assert lowest < -0.1
+    assert pu.expand_origin(p).gamma == pytest.approx(-lowest / 2, rel=1e-8)
+
+
+def test_relu_has_the_closed_form_of_its_best_direction():
+    x = X[:, :2]
+    origin = pu.expand_origin(problem(mlp(nn.ReLU, inputs=2), data=(x, Y)))
+    angle = np.linspace(0, 2 * np.pi, 200_001)
+    best = 0.0
+    for part in np.array_split(angle, 50):
+        z = np.maximum(x @ np.stack([np.cos(part), np.sin(part)]), 0)
+        best = max(best, np.abs(Y[:, 0] @ z / len(x)).max())
+    assert origin.gamma == pytest.approx(best, rel=1e-6)
+    assert "ReLU" in origin.reason
+    assert not origin.smooth
+
+
+def test_a_free_hidden_bias_puts_neurons_where_they_are_steepest():
+    model = mlp(nn.SiLU, bias=True)
+    origin = pu.expand_origin(problem(model))
+    b = np.linspace(-5, 5, 1_000_001)
+    s = 1 / (1 + np.exp(-b))
+    covariance = (X - X.mean(0)).T @ (Y - Y.mean()) / len(X)
+    exact = np.max(s + b * s * (1 - s)) * np.linalg.norm(covariance)
+    assert origin.gamma == pytest.approx(exact, rel=1e-9)
+    assert "hidden bias" in origin.reason
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4), nn.Linear(4, 1)), "LayerNorm"),
+        (nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)), "BatchNorm1d"),
+        (mlp(nn.Tanh, depth=2, bias=True), "is not decayed"),
+        (mlp(nn.Softplus), "not stationary"),
+        (nn.Linear(5, 1, bias=False), "not stationary"),
+        (
+            nn.Sequential(
+                nn.utils.parametrizations.weight_norm(nn.Linear(5, 4, bias=False)),
+                nn.Linear(4, 1, bias=False),
+            ),
+            "reparametrised",
+        ),
+    ],
+)
+def test_no_regular_trivial_point_gives_a_reason_and_no_number(model, reason):
+    origin = pu.expand_origin(problem(model))
+    assert origin.gamma is None
+    assert reason in origin.reason
+
+
+def test_random_losses_are_refused():
+    model = nn.Sequential(nn.Linear(5, 9), nn.Dropout(), nn.Linear(9, 1))
+    with pytest.raises(ValueError, match="same loss twice"):
+        problem(model)
+    assert problem(model.eval()).size == 64
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": (X, Y[:-1])}, "as many x as y"),
+        ({"data": X}, r"pair \(x, y\)"),
+        ({"data": (np.full_like(X, np.nan), Y)}, "finite, got nan or inf in x"),
+        ({"decayed": ["none.weight"]}, "decayed must name parameters"),
+        ({"loss": lambda out, y: (out - y).square()}, "scalar"),
+        ({"model": squared}, "torch.nn.Module"),
+    ],
+)
+def test_bad_input(change, message):
+    arguments = {"model": mlp(nn.Tanh), "loss": squared, "data": (X, Y)} | change
+    model, loss, data = (arguments.pop(name) for name in ("model", "loss", "data"))
+    with pytest.raises(ValueError, match=message):
+        pu.ModuleProblem(model, loss, data, **arguments)
+
+
+def test_rows_agree_with_one_at_a_time_and_with_autograd():
+    p = problem(mlp(nn.Tanh, depth=2))
+    x = p.random(1.0, range(5))
+    loss, gradient = p.evaluate(x)
+    assert p.rows >= 5
+    for row, value, slope in zip(x, loss, gradient, strict=True):
+        w = row.clone().requires_grad_()
+        out = p.loss(w)
+        out.backward()
+        assert float(value) == pytest.approx(out.item(), rel=1e-13)
+        assert torch.allclose(slope, w.grad, rtol=1e-11, atol=1e-14)
+    assert p.sample_losses(x[0]).mean() == pytest.approx(float(loss[0]), rel=1e-12)
+
+
+def test_lanczos_projects_on_an_eigenspace_of_any_multiplicity():
+    rng = np.random.default_rng(3)
+    q, _ = np.linalg.qr(rng.normal(size=(12, 12)))
+    values = np.array([-2.0] * 5 + [0.0] * 4 + [1.0, 1.5, 3.0])
+    H = torch.from_numpy((q * values) @ q.T)
+    v = torch.from_numpy(rng.normal(size=12))
+    space = lanczos(lambda u: H @ u, v)
+    assert len(space.values) == 5  # distinct eigenvalues
+    assert np.allclose(space.projected(-2.0), q[:, :5] @ (q[:, :5].T @ v.numpy()), atol=1e-10)
+    rest = q[:, 5:]
+    exact = rest @ ((rest.T @ v.numpy()) / (values[5:] + 2))
+    assert np.allclose(space.inverted(-2.0), exact, atol=1e-10)
+
+
+def skewed(n=400):
+    x = -np.log1p(-(np.arange(n) + 0.5) / n)
+    x = (x - x.mean())[:, None]
+    return x / x.std()
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_landau_of_silu_is_that_of_its_taylor_series(width):
+    # one unit carries the extremal cubic form: f = u (v x / 2 + v^2 x^2 / 4 - v^4 x^4 / 48 ...)
+    x = skewed()
+    y = 0.45 * x
+    p = problem(mlp(nn.SiLU, width=width, inputs=1), data=(x, y))
+    landau = pu.expand_landau(p, pu.expand_origin(p))
+    third, variance = np.mean(y * x**2), np.mean(x**2)
+    # soft direction u = v = s / sqrt(2): -2 E[y f] at third order is -E[y x^2] s^3 / (4 sqrt 2)
+    assert landau.cubic == pytest.approx(third / (4 * np.sqrt(2)), rel=1e-7)
+    each = y * x**2 / (4 * np.sqrt(2))
+    assert landau.cubic_error == pytest.approx(each.std(ddof=1) / len(x) ** 0.5, rel=1e-6)
+    # E[f^2] = s^4 E[x^2] / 16, and no v^3 term in SiLU; the stiff mode (u, -v) answers T[z,z]:
+    # l3 = -c u v^2, c = E[y x^2] / 2: b is -c (v^2, 2 u v) 2 off the soft mode, H_perp = 2 E[xy]
+    b = third / 2 * (np.array([2, 1]) / 2 @ np.array([1, -1]) / np.sqrt(2))
+    stiff = 4 * 0.5 * np.mean(y * x)
+    assert landau.quartic == pytest.approx(variance / 16 - b**2 / (2 * stiff), rel=1e-6)
+    assert landau.order == "first"
+
+
+def test_landau_of_tanh_has_no_cubic_form_and_finds_the_collective_mode():
+    x = skewed()
+    p = problem(mlp(nn.Tanh, width=4, inputs=1), data=(x, 0.45 * x))
+    landau = pu.expand_landau(p, pu.expand_origin(p), iterations=30)
+    assert landau.cubic < 1e-9
+    assert landau.order == "continuous"
+    # k equal units: f = s^2/2 x - s^4/(12 k) x^3, l - l0 at fourth order: E[x^2]/4 + E[y x^3]/(6 k)
+    fourth = np.mean(0.45 * x**4)
+    assert landau.quartic_least == pytest.approx(np.mean(x**2) / 4 + fourth / 24, rel=1e-4)
+
+
+def test_landau_needs_a_soft_mode():
+    p = problem(mlp(nn.Tanh, depth=2))
+    with pytest.raises(ValueError, match="gamma > 0"):
+        pu.expand_landau(p, pu.expand_origin(p))
