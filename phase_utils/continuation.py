@@ -69,10 +69,11 @@ def follow(
             )
             square = float(problem.square(end)[0])
             loss = float(problem.losses(end)[0]) + decay * square
-        return end[0], loss, square, status[0] == "converged"
+        # at a kink (ReLU) no step lowers the loss although the gradient does not vanish
+        return end[0], loss, square, status[0] in ("converged", "stalled")
 
     states: list[tuple[float, float, float]] = []
-    x, low, high = weights, FIRST * gamma, np.inf
+    x, low, high = _grown(problem, weights, FIRST * gamma), FIRST * gamma, np.inf
     undecided = False
     bar = tqdm(desc="learned branch", disable=not progress, leave=False)
     decay = low
@@ -102,6 +103,14 @@ def follow(
     return Branch(
         table[:, 0], table[:, 1], table[:, 2], _crossing(table, trivial.loss, end), end, error
     )
+
+
+def _grown(problem: ModuleProblem, weights: Tensor, decay: float) -> Tensor:
+    """The decayed weights at the best size along their ray: at a kink of zero no step starts."""
+    sizes = torch.logspace(0, 6, 61, dtype=weights.dtype, device=weights.device)[:, None]
+    rows = torch.where(problem.mask, sizes * weights, weights)
+    loss = problem.losses(rows) + decay * problem.square(rows)
+    return rows[int(torch.nan_to_num(loss, nan=torch.inf).argmin())]
 
 
 def _crossing(table: np.ndarray, level: float, end: float) -> float:

@@ -100,6 +100,13 @@ def test_cross_entropy_of_a_normalised_network_keeps_a_quotient_and_says_why_no_
     assert found.gamma_coexistence > 0
 
 
+def test_relu_is_continuous_and_ends_where_its_best_direction_does():
+    found = pu.diagnose(mlp(nn.ReLU), squared, (X, Y), hysteresis=True, **FAST)
+    assert found.order == "continuous"
+    assert found.gamma_coexistence == pytest.approx(found.gamma_origin, rel=1e-6)
+    assert found.gamma_learned_end == pytest.approx(found.gamma_origin, rel=5e-3)
+
+
 def test_no_transition_without_a_hidden_layer():
     found = pu.diagnose(nn.Linear(5, 1), squared, (X, Y), starts=1, steps=20)
     assert (found.order, found.gamma_coexistence) == ("none", np.inf)
