@@ -121,11 +121,8 @@ class LinearNetwork:
 
     def penalty(self, weights: Weights) -> Tensor:
         """sum_l r_l |W^(l)|^2, (n,): at a minimum of the loss this is its slope dL/dgamma."""
-        norms = [torch.linalg.vector_norm(w, dim=(1, 2)) for w in weights]
-        total = self.ratios[0] * norms[0].square()
-        for r, norm in zip(self.ratios[1:], norms[1:], strict=True):
-            total = total + r * norm.square()
-        return total
+        squares = [r * w.square().sum((1, 2)) for r, w in zip(self.ratios, weights, strict=True)]
+        return torch.stack(squares).sum(0)
 
     def data_loss(self, weights: Weights) -> Tensor:
         """E|f(x) - y|^2 over x, y and the noise, exactly, (n,)."""
@@ -149,9 +146,12 @@ class LinearNetwork:
             data, gradients = self._noisy(weights)
         else:
             data, gradients = self._noise_free(weights, A0, Exy)
+        loss = data
         for r, g, w in zip(self.ratios, gradients, weights, strict=True):
             g.addcmul_(w, (2 * r * gamma)[:, None, None])
-        return data + gamma * self.penalty(weights), tuple(gradients)
+            # in one pass over the weights, but without a second derivative at 0
+            loss = loss + r * gamma * torch.linalg.vector_norm(w, dim=(1, 2)).square()
+        return loss, tuple(gradients)
 
     def _noise_free(self, weights: Weights, A0: Tensor, Exy: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Data loss and gradient through beta alone: chains of products with k rows."""

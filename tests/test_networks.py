@@ -133,6 +133,23 @@ def test_penalty_weighs_each_layer_by_its_ratio():
         assert network.penalty(weights)[row].item() == pytest.approx(expected, rel=1e-14)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.4])
+def test_loss_and_penalty_have_second_derivatives_at_zero_weights(noise):
+    network = pu.LinearNetwork(pu.Moments(*anisotropic()), 2, 3, noise, decay_ratios=[1, 3, 0.5])
+    sizes = [rows * columns for rows, columns in network.shapes]
+
+    def loss(x):
+        parts = zip(x.split(sizes), network.shapes, strict=True)
+        weights = tuple(part.reshape(1, *shape) for part, shape in parts)
+        return (network.data_loss(weights) + 0.7 * network.penalty(weights))[0]
+
+    hessian = torch.autograd.functional.hessian(loss, torch.zeros(sum(sizes), dtype=torch.float64))
+    expected = 1.4 * torch.cat(
+        [torch.full((n,), r) for n, r in zip(sizes, [1, 3, 0.5], strict=True)]
+    )
+    torch.testing.assert_close(hessian, torch.diag(expected.double()))
+
+
 def test_end_to_end_map_and_order_parameter():
     network = pu.LinearNetwork(pu.Moments.from_samples(*several_outputs()), 2, [3, 4])
     assert network.shapes == ((3, 3), (4, 3), (2, 4))
