@@ -85,6 +85,8 @@ def draw(measured: dict[str, list[dict[str, float]]], flops: float, rate: float)
         top, bottom = axes[0][column], axes[1][column]
         for axis in (top, bottom):
             axis.set(xscale="log", yscale="log")
+            axis.set_xticks(x, [f"{value:,}" for value in x])
+            axis.minorticks_off()
         colour = pu.plotting.COLOURS
         top.plot(x, [p["seconds"] for p in points], marker="o", color=colour[0], label="measured")
         top.plot(x, [p["flops"] / flops for p in points], "--", color=colour[1], label="arithmetic")
@@ -95,6 +97,7 @@ def draw(measured: dict[str, list[dict[str, float]]], flops: float, rate: float)
         if column == 0:
             top.set_ylabel("seconds per step")
             bottom.set_ylabel("peak memory, MiB")
+            bottom.set_yticks([300, 1000, 3000], ["300", "1,000", "3,000"])
             top.legend()
     figure.savefig(RESULTS / "growth.svg")
 

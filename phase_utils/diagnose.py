@@ -203,7 +203,7 @@ def _judged(
     if landau is not None and order in ("first", "continuous"):
         statement += (
             f" Landau: C = {landau.cubic:.3g} +- {landau.cubic_error:.1g}, least Q = "
-            f"{landau.quartic_least:.3g}, locally {landau.order}."
+            f"{landau.quartic_least:.3g}; near the trivial point alone it looks {landau.order}."
         )
     measured = end = error = width = None
     if hysteresis and 0 < coexistence < np.inf:
