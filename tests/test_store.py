@@ -211,10 +211,10 @@ torch.set_num_threads(1)
 sweeps.BATCH_BYTES["cpu"] = 1
 original = sweeps.train
 
-def logged(problem, init, gamma, settings):
+def logged(problem, init, gamma, settings, seeds):
     with log.open("a") as file:
         file.write(f"{problem.depth} {float(gamma[0])!r} {init[0].sum().item()!r}\\n")
-    return original(problem, init, gamma, settings)
+    return original(problem, init, gamma, settings, seeds)
 
 sweeps.train = logged
 plan = dict(gamma=[0.05 * k for k in range(1, 11)], depth=[0, 2], width=3, seed=[0, 1],
