@@ -305,7 +305,7 @@ class ModuleProblem:
                 with warnings.catch_warnings():
                     warnings.simplefilter("error", UserWarning)  # a slow fallback of vmap
                     self._differentiated(self.random(1.0, [0, 1]), self.chunks[0])
-            except (RuntimeError, ValueError, NotImplementedError, UserWarning):
+            except (RuntimeError, ValueError, UserWarning):
                 self.rows = 1  # this module cannot be batched over its weights
 
 
