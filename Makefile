@@ -34,7 +34,7 @@ book: $(STAMP) ## build the book; the first build executes the chapters
 	@echo "The book: $(BUILD)/html/index.html"
 
 test: $(STAMP) ## run all tests: package, chapters against their references, built pages
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 test-gpu: $(STAMP) ## run the tests that need a GPU; fails without one
 	PHASE_BOOK_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu tests/test_devices.py
