@@ -1,17 +1,13 @@
 """Execute the chapters that the cache does not hold side by side, before they are read one by one.
 
-A chapter that fails here is left to the reading, which executes it again and reports the error. Of
-what comes from the cache MyST-NB writes no executed notebook, so that this is done here too.
+A chapter that fails here is left to the reading, which executes it again and reports the error.
 """
 
 import os
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from docutils import nodes
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
@@ -70,20 +66,7 @@ def execute_ahead(_: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None
             cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
-def write_executed(app: Sphinx, _: nodes.document) -> None:
-    """Write the executed notebook of the chapter that was just read, outputs included."""
-    config, docname = app.env.mystnb_config, app.env.docname
-    if config.execution_mode != "cache" or not docname.startswith("notebooks/"):
-        return
-    cache = get_cache(config.execution_cache_path)
-    record = cache.add_nb_to_project(app.env.doc2path(docname), read_data=MYST)
-    with suppress(KeyError):  # it failed, and is reported
-        _, merged = cache.merge_match_into_notebook(cache.get_project_notebook(record.pk).nb)
-        nbformat.write(merged, Path(config.output_folder) / f"{docname}.ipynb")
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Connect both."""
+    """Run before the first document is read."""
     app.connect("env-before-read-docs", execute_ahead)
-    app.connect("doctree-read", write_executed)
     return {"version": "1", "parallel_read_safe": False}
