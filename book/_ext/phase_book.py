@@ -16,6 +16,7 @@ import benchmark_pages
 import claim_pages
 import guide_pages
 import nbformat
+import previews
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -114,4 +115,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     benchmark_pages.setup(app)
     guide_pages.setup(app)
     api_pages.setup(app)
+    previews.setup(app)
     return {"version": "1", "env_version": 1, "parallel_read_safe": False}
