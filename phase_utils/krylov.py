@@ -1,66 +1,61 @@
-"""Lanczos iteration that stops at breakdown: lowest eigenvalue, projections, inverses."""
+"""Lanczos iteration that never restarts: lowest eigenvalue, projections, inverses."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from phase_utils._check import Array
 
 SAME = 1e-6  # Ritz values closer than this, in units of the largest, are one eigenvalue
+BREAKDOWN = 1e-10  # of the largest Ritz value: the Krylov space is invariant
+STEPS = 120
+Operator = Callable[[Tensor], Tensor]
+# of the Ritz values (k,) and vectors (k, k): coefficients of what is wanted in the basis (k,)
+Wanted = Callable[[Array, Array], Array]
 
 
-@dataclass(frozen=True)
-class Krylov:
-    """The Krylov space of a symmetric operator and a start vector.
+def lowest(
+    apply: Operator, start: Tensor, *, tolerance: float = 1e-8
+) -> tuple[float, Tensor, float]:
+    """Lowest eigenvalue with a component on `start` (P,), its unit vector, bound of its error."""
+    value, mode, residual = _lanczos(apply, start, lambda _, vectors: vectors[:, 0], tolerance)
+    return value, mode / mode.norm(), residual
 
-    basis : (k, P) orthonormal rows.  values : (k,) Ritz values, ascending.
-    vectors : (k, k), columns.  norm : of the start.  residual : (k,) error bounds of the values.
-    """
 
-    basis: Tensor
-    values: Array
-    vectors: Array
-    norm: float
-    residual: Array
+def project(apply: Operator, start: Tensor, value: float, *, tolerance: float = 1e-10) -> Tensor:
+    """Projection of `start` (P,) on the eigenspace of `value`, of any multiplicity."""
 
-    def lowest(self) -> tuple[float, Tensor]:
-        """Lowest Ritz value and its unit Ritz vector (P,)."""
-        return float(self.values[0]), self._combined(self.vectors[:, 0])
+    def wanted(values: Array, vectors: Array) -> Array:
+        return vectors @ (_near(values, value) * vectors[0])
 
-    def projected(self, value: float) -> Tensor:
-        """Projection of the start vector on the eigenspace of `value`, of any multiplicity."""
-        return self._combined(self.norm * self.vectors @ (self._near(value) * self.vectors[0]))
+    return _lanczos(apply, start, wanted, tolerance)[1]
 
-    def inverted(self, value: float) -> Tensor:
-        """(H - value)^-1 times the start vector, off the eigenspace of `value`."""
+
+def solve(apply: Operator, start: Tensor, value: float, *, tolerance: float = 1e-10) -> Tensor:
+    """(H - value)^-1 times `start` (P,), off the eigenspace of `value`."""
+
+    def wanted(values: Array, vectors: Array) -> Array:
         with np.errstate(divide="ignore"):
-            weight = np.where(self._near(value), 0.0, 1 / (self.values - value))
-        return self._combined(self.norm * self.vectors @ (weight * self.vectors[0]))
+            weight = np.where(_near(values, value), 0.0, 1 / (values - value))
+        return vectors @ (weight * vectors[0])
 
-    def _near(self, value: float) -> Array:
-        scale = max(np.abs(self.values).max(), abs(value))
-        return np.asarray(np.abs(self.values - value) <= SAME * scale)
-
-    def _combined(self, coefficients: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(coefficients)).to(self.basis) @ self.basis
+    return _lanczos(apply, start, wanted, tolerance)[1]
 
 
-def lanczos(
-    apply: Callable[[Tensor], Tensor],
-    start: Tensor,
-    *,
-    steps: int = 120,
-    tolerance: float = 1e-8,
-    until: str = "breakdown",
-) -> Krylov:
-    """Krylov space of `start` (P,), fully reorthogonalised.
+def _near(values: Array, value: float) -> Array:
+    scale = max(np.abs(values).max(), abs(value))
+    return np.asarray(np.abs(values - value) <= SAME * scale)
 
-    It stops at breakdown, where the space is invariant: the start vector then has components on
-    these eigenvectors only, and restarting at random (as ARPACK does) would add foreign ones. With
-    until="lowest" it stops once the lowest value is known to `tolerance` of the largest.
+
+def _lanczos(
+    apply: Operator, start: Tensor, wanted: Wanted, tolerance: float
+) -> tuple[float, Tensor, float]:
+    """Lowest Ritz value, what is `wanted`, and the residual of the lowest Ritz pair.
+
+    Fully reorthogonalised. It stops once what is wanted is known to `tolerance`, and at breakdown,
+    where the space is invariant: the start has components on these eigenvectors only, and
+    restarting at random (as ARPACK does) would add foreign ones.
     """
     norm = float(start.norm())
     if norm == 0:
@@ -75,12 +70,17 @@ def lanczos(
             for q in basis:
                 image = image - (q @ image) * q
         length = float(image.norm())
-        matrix = np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
-        values, vectors = np.linalg.eigh(matrix)
+        values, vectors = np.linalg.eigh(np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1))
         scale = max(np.abs(values).max(), max(beta, default=0.0))
-        residual = length * np.abs(vectors[-1])
-        known = until == "lowest" and len(alpha) > 2 and residual[0] <= tolerance * scale
-        if length <= 1e-10 * scale or known or len(alpha) >= min(steps, len(start)):
-            return Krylov(torch.stack(basis), values, vectors, norm, residual)
+        y = wanted(values, vectors)
+        # H times the combination leaves the space by this much; none yet: the lowest must be known
+        checked = y if np.any(y) else vectors[:, 0]
+        beyond = length * abs(checked[-1])
+        known = len(alpha) > 2 and beyond <= tolerance * scale * np.linalg.norm(checked)
+        if known or length <= BREAKDOWN * scale or len(alpha) >= min(STEPS, len(start)):
+            combined = start.new_zeros(len(start))
+            for c, q in zip(y, basis, strict=True):
+                combined += float(norm * c) * q
+            return float(values[0]), combined, length * abs(float(vectors[-1, 0]))
         beta.append(length)
         basis.append(image / length)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phase_utils.krylov import lanczos
+from phase_utils.krylov import project, solve
 from phase_utils.modules import ModuleProblem
 from phase_utils.origin import Origin, TrivialPoint, curvature
 
@@ -45,7 +45,7 @@ def expand_landau(
     """Cubic and quartic forms of the loss, extremised over the soft subspace.
 
     The subspace is as large as the hidden width or larger; its basis is never formed. Projections
-    on it come from Lanczos runs that stop at breakdown, derivatives from the even and odd parts of
+    on it come from Lanczos runs that never restart, derivatives from the even and odd parts of
     gradients at a few amplitudes.
 
     Parameters
@@ -66,7 +66,7 @@ def expand_landau(
     step = _natural(problem)
 
     def soft(vector: Tensor) -> Tensor:
-        return lanczos(apply, vector).projected(value)
+        return project(apply, vector, value)
 
     modes = _soft_starts(problem, origin, soft, starts, seed)
     cubics, quartics, used = [], [], []
@@ -167,7 +167,7 @@ def _quartic(
     bare = float(F @ z) / 24
     if float(T.norm()) <= 1e-9 * float(F.norm()) * step:
         return bare, torch.zeros_like(z), F
-    response = lanczos(apply, T).inverted(value)
+    response = solve(apply, T, value)
     return bare - float(T @ response) / 8, response, F
 
 

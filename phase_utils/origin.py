@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
-from phase_utils.krylov import lanczos
+from phase_utils.krylov import lowest
 from phase_utils.modules import ModuleProblem
 from phase_utils.shallow import shallow_origin
 
@@ -133,9 +133,8 @@ def expand_origin(
     start = torch.where(problem.mask, start, 0.0)
     if float(apply(start).norm()) <= FLOOR * scale * float(start.norm()):
         return Origin(0.0, 0.0, "", trivial, None, True)
-    krylov = lanczos(apply, start, until="lowest")
-    value, mode = krylov.lowest()
-    return Origin(-value / 2, float(krylov.residual[0]) / 2, "", trivial, mode, True)
+    value, mode, residual = lowest(apply, start)
+    return Origin(-value / 2, residual / 2, "", trivial, mode, True)
 
 
 def curvature(

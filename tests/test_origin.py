@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import phase_utils as pu
-from phase_utils.krylov import lanczos
+from phase_utils.krylov import lowest, project, solve
 
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=(120, 5)) * np.linspace(0.5, 1.5, 5)
@@ -176,12 +176,43 @@ def test_lanczos_projects_on_an_eigenspace_of_any_multiplicity():
     values = np.array([-2.0] * 5 + [0.0] * 4 + [1.0, 1.5, 3.0])
     H = torch.from_numpy((q * values) @ q.T)
     v = torch.from_numpy(rng.normal(size=12))
-    space = lanczos(lambda u: H @ u, v)
-    assert len(space.values) == 5  # distinct eigenvalues
-    assert np.allclose(space.projected(-2.0), q[:, :5] @ (q[:, :5].T @ v.numpy()), atol=1e-10)
+    calls = []
+
+    def apply(u):
+        calls.append(u)
+        return H @ u
+
+    soft = q[:, :5] @ (q[:, :5].T @ v.numpy())
+    assert np.allclose(project(apply, v, -2.0), soft, atol=1e-10)
+    assert len(calls) == 5  # distinct eigenvalues
     rest = q[:, 5:]
     exact = rest @ ((rest.T @ v.numpy()) / (values[5:] + 2))
-    assert np.allclose(space.inverted(-2.0), exact, atol=1e-10)
+    assert np.allclose(solve(apply, v, -2.0), exact, atol=1e-10)
+    value, mode, error = lowest(apply, v)
+    assert value == pytest.approx(-2, abs=1e-12)
+    assert error < 1e-10
+    assert np.allclose(mode, soft / np.linalg.norm(soft), atol=1e-10)
+
+
+def test_lanczos_stops_once_what_is_wanted_is_known_and_not_before():
+    rng = np.random.default_rng(4)
+    q, _ = np.linalg.qr(rng.normal(size=(400, 400)))
+    values = np.concatenate([[-2.0] * 40, rng.uniform(-1, 1, 360)])
+    H, v = torch.from_numpy((q * values) @ q.T), torch.from_numpy(rng.normal(size=400))
+    calls = []
+
+    def apply(u):
+        calls.append(u)
+        return H @ u
+
+    soft = q[:, :40] @ (q[:, :40].T @ v.numpy())
+    assert np.allclose(project(apply, v, -2.0), soft, atol=1e-8)
+    assert len(calls) < 60
+    # a start without a component there must not be taken for one before the lowest is known
+    other = v - torch.from_numpy(soft)
+    assert float(project(apply, other, -2.0).norm()) < 1e-8
+    exact = q[:, 40:] @ ((q[:, 40:].T @ v.numpy()) / (values[40:] + 2))
+    assert np.allclose(solve(apply, v, -2.0), exact, atol=1e-7)
 
 
 def skewed(n=400):

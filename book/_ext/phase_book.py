@@ -1,7 +1,8 @@
 """What this book adds to Jupyter Book: a cache that is never stale, MathJax of its own, chapters
 that carry the number of their file, and executed notebooks to download.
 
-The generated pages have modules of their own, which are set up from here.
+Generated pages have modules of their own, `previews` writes what links show, and `execute_ahead`
+executes chapters side by side; all are set up here.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from typing import Any
 import api_pages
 import benchmark_pages
 import claim_pages
+import execute_ahead
 import guide_pages
 import nbformat
 import previews
@@ -116,4 +118,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     guide_pages.setup(app)
     api_pages.setup(app)
     previews.setup(app)
+    execute_ahead.setup(app)
     return {"version": "1", "env_version": 1, "parallel_read_safe": False}

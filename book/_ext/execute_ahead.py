@@ -1,0 +1,72 @@
+"""Execute the chapters that the cache does not hold side by side, before they are read one by one.
+
+A chapter that fails here is left to the reading, which executes it again and reports the error.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.executors.utils import single_nb_execution
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+from sphinx.util.display import status_iterator
+
+MYST = {"type": "plugin", "name": "myst_nb_md"}
+
+logger = logging.getLogger(__name__)
+
+
+def execute_ahead(_: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
+    """Fill the cache, one kernel per processor, the longest chapter first."""
+    config = env.mystnb_config
+    if config.execution_mode != "cache":
+        return
+    paths = [Path(env.doc2path(name)) for name in docnames if name.startswith("notebooks/")]
+    paths.sort(key=lambda path: -path.stat().st_size)
+    cache = get_cache(config.execution_cache_path)
+    waiting = {}
+    for path in paths:
+        record = cache.add_nb_to_project(str(path), read_data=MYST)
+        try:
+            cache.match_cache_notebook(cache.get_project_notebook(record.pk).nb)
+        except KeyError:
+            waiting[str(path)] = cache.get_project_notebook(record.pk).nb
+    processors = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    )
+    with ThreadPoolExecutor(processors) as pool:
+        started = {
+            pool.submit(
+                single_nb_execution,
+                notebook,
+                cwd=str(Path(path).parent),
+                allow_errors=False,
+                timeout=config.execution_timeout,
+                meta_override=True,
+            ): path
+            for path, notebook in waiting.items()
+        }
+        finished = status_iterator(
+            as_completed(started),
+            "executing chapters... ",
+            length=len(started),
+            stringify_func=lambda done: Path(started[done]).stem,
+        )
+        for done in finished:
+            path, result = started[done], done.result()
+            if result.err is not None:
+                logger.info("%s failed and is executed again", Path(path).stem)
+                continue
+            bundle = CacheBundleIn(waiting[path], path, data={"execution_seconds": result.time})
+            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Run before the first document is read."""
+    app.connect("env-before-read-docs", execute_ahead)
+    return {"version": "1", "parallel_read_safe": False}
