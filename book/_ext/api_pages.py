@@ -13,11 +13,12 @@ from itertools import groupby
 from types import ModuleType
 from typing import Any
 
-import phase_utils
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+import phase_utils
 
 ENTRY = re.compile(r"^([\w*]+(?:, [\w*]+)*) : (.*)$")
 RULE = re.compile(r"^-{3,}$")

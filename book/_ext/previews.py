@@ -1,8 +1,8 @@
 """What a link's target says, beside the pages, so that a page can show it without leaving.
 
-Every page leaves `_static/previews/PAGE.js` with the terms, theorems, equations, works and claims that
-are defined on it, as HTML by their anchors. `reading.js` loads it when a link is hovered or focused: a
-script, since a page that was opened as a file may load nothing else.
+Every page leaves `_static/previews/PAGE.js` with the terms, theorems, equations, works and claims
+that are defined on it, as HTML by their anchors. `reading.js` loads it when a link is hovered or
+focused: as a script, since a page that was opened as a file may load nothing else.
 """
 
 import json
