@@ -107,12 +107,21 @@ def offer_notebook(
     context["ipynb_source"] = name
 
 
+def name_toggles(
+    _app: Sphinx, _pagename: str, _template: str, context: dict[str, Any], _doctree: Any
+) -> None:
+    """Let folded cells be called what stands on them, not all `Toggle hidden content`."""
+    if "body" in context:
+        context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect all of the above."""
     Collector.assign_section_numbers = assign_by_file
     app.connect("config-inited", set_cache)
     app.connect("build-finished", copy_mathjax)
     app.connect("html-page-context", offer_notebook)
+    app.connect("html-page-context", name_toggles)
     claim_pages.setup(app)
     benchmark_pages.setup(app)
     guide_pages.setup(app)

@@ -7,6 +7,7 @@ where there is no built book or no browser, unless PHASE_BOOK_REQUIRE_BROWSER is
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,38 @@ FAINT = """() => {
   return [...document.querySelectorAll(".cell_output .text_html *")].filter(written).filter(faint)
     .slice(0, 3).map(e => e.outerHTML.slice(0, 120));
 }"""
+
+# Images whose alternative text is missing, or a file name.
+UNDESCRIBED = """() => [...document.images]
+  .filter(i => !i.alt.trim() || /\\.(svg|png|jpe?g)$/.test(i.alt) || i.src.includes(i.alt))
+  .map(i => i.outerHTML.slice(0, 120))"""
+# What scrolls sideways and cannot be reached with the keyboard.
+UNREACHABLE = """async () => {
+  await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+  return [...document.querySelectorAll(".bd-article *")].filter(e =>
+    e.scrollWidth > e.clientWidth + 1 && ["auto", "scroll"].includes(getComputedStyle(e).overflowX)
+    && e.tabIndex < 0 && !e.querySelector("a[href], button, input, summary, [tabindex='0']"))
+  .slice(0, 3).map(e => e.outerHTML.slice(0, 120));
+}"""
+# What axe-core finds. A formula is MathJax's matter, and of the words of code that look the same one
+# is enough: thousands of both would be measured one by one.
+AXE = """async contrast => {
+  document.querySelectorAll("mjx-container").forEach(e => e.replaceChildren());
+  const seen = new Set();
+  for (const e of document.querySelectorAll(".highlight pre span")) {
+    const look = e.closest("[class*=highlight-]")?.className + e.className;
+    if (seen.has(look)) e.replaceWith(e.textContent);
+    else seen.add(look);
+  }
+  const all = {resultTypes: ["violations"], rules: {"label-content-name-mismatch": {enabled: true}}};
+  const { violations } = await axe.run(document, contrast ? {runOnly: ["color-contrast"]} : all);
+  return violations.flatMap(v => v.nodes.map(n => `${v.id}: ${n.target.join(" ")}`));
+}"""
+# Buttons of the theme that say more than their name.
+BASELINE = {
+    "label-content-name-mismatch: .search-button-field",
+    "label-content-name-mismatch: .theme-switch-button",
+}
 
 
 def missing(reason: str) -> None:
@@ -143,13 +176,18 @@ def test_page(tabs, name, theme):
         assert (tab.evaluate(CONTRAST) > 0.5) == (theme == "dark")
         assert tab.evaluate(FAINT) == []
         assert tab.evaluate(UNTYPESET) == []
-        silent = "[...document.images].filter(i => !i.alt.trim()).map(i => i.outerHTML)"
-        assert tab.evaluate(silent) == []
+        assert tab.evaluate(UNDESCRIBED) == []
         broken = "[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
         assert tab.evaluate(broken) == []
 
         tab.set_viewport_size(PHONE)
         assert tab.evaluate(OVERFLOW) == [0, []]
+        assert tab.evaluate(UNREACHABLE) == []
+
+        # all rules in one theme, and in the other the one that depends on it
+        tab.set_viewport_size(DESKTOP)
+        tab.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text())
+        assert set(tab.evaluate(AXE, theme == "dark")) <= BASELINE
         assert problems == []
         assert outside == []
     finally:
