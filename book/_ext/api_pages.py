@@ -116,6 +116,10 @@ def body(thing: Any) -> Iterator[nodes.Node]:
 def _block(lines: list[str]) -> Iterator[nodes.Node]:
     if lines[0].startswith("\n"):
         yield nodes.paragraph("", "", nodes.strong(text=lines.pop(0).strip()))
+    if lines and lines[0].startswith(">>> "):
+        code = "\n".join(lines)
+        yield nodes.literal_block(code, code, language="pycon")
+        return
     entries: list[tuple[str, list[str]]] = []
     for i, line in enumerate(lines):
         entry = ENTRY.match(line)

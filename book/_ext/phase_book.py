@@ -107,12 +107,12 @@ def offer_notebook(
     context["ipynb_source"] = name
 
 
-def name_toggles(
+def mend_names(
     _app: Sphinx, _pagename: str, _template: str, context: dict[str, Any], _doctree: Any
 ) -> None:
-    """Let folded cells be called what stands on them, not all `Toggle hidden content`."""
-    if "body" in context:
-        context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
+    """Let folded cells be called what stands on them, and works be items of their list."""
+    body = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
+    context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", set_cache)
     app.connect("build-finished", copy_mathjax)
     app.connect("html-page-context", offer_notebook)
-    app.connect("html-page-context", name_toggles)
+    app.connect("html-page-context", mend_names)
     claim_pages.setup(app)
     benchmark_pages.setup(app)
     guide_pages.setup(app)

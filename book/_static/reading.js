@@ -79,7 +79,8 @@
   });
 
   function reach() {
-    const boxes = ".bd-article :is(mjx-container, div.math, .cell_output .output)";
+    const boxes =
+      ".bd-article :is(mjx-container, div.math, pre, .output, .pst-scrollable-table-container)";
     const wide = (e) => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX === "auto";
     const found = [...document.querySelectorAll(boxes)].map((e) => [e, wide(e)]);
     for (const [e, isWide] of found) {
