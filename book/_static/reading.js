@@ -90,7 +90,7 @@
   }
   addEventListener("load", async () => {
     await window.MathJax?.startup?.promise;
-    reach();
+    const article = document.querySelector(".bd-article");
+    if (article) new ResizeObserver(reach).observe(article); // the sidebars move, too
   });
-  addEventListener("resize", reach);
 })();

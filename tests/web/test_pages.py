@@ -74,6 +74,13 @@ FAINT = """() => {
 UNDESCRIBED = """() => [...document.images]
   .filter(i => !i.alt.trim() || /\\.(svg|png|jpe?g)$/.test(i.alt) || i.src.includes(i.alt))
   .map(i => i.outerHTML.slice(0, 120))"""
+SETTLED = """async () => {
+  const box = document.querySelector(".bd-article") ?? document.body;
+  for (let width, still = 0; still < 5; width = box.clientWidth) {
+    await new Promise(requestAnimationFrame);
+    still = width === box.clientWidth ? still + 1 : 0;
+  }
+}"""
 # What scrolls sideways and cannot be reached with the keyboard.
 UNREACHABLE = """() => [...document.querySelectorAll(".bd-article *")].filter(e =>
     e.scrollWidth > e.clientWidth + 1 && ["auto", "scroll"].includes(getComputedStyle(e).overflowX)
@@ -101,10 +108,10 @@ AXE = """async contrast => {
 
 
 def resize(tab, size: dict[str, int]) -> None:
-    """Give the page another size, and the time of a frame to answer."""
+    """Give the page another size, and wait until its sidebars have moved."""
     tab.set_viewport_size(size)
     tab.wait_for_function("width => innerWidth === width", arg=size["width"])
-    tab.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+    tab.evaluate(SETTLED)
 
 
 def missing(reason: str) -> None:
