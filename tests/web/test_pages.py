@@ -98,8 +98,8 @@ AXE = """async contrast => {
   for (const row of document.querySelectorAll("tbody tr"))
     if (known([row, ...row.querySelectorAll("*")].map(e => e.tagName + e.className).join()))
       row.remove();
-  const all = {resultTypes: ["violations"], rules: {"label-content-name-mismatch": {enabled: true}}};
-  const some = contrast ? {runOnly: ["color-contrast"]} : all;
+  const more = {"label-content-name-mismatch": {enabled: true}};
+  const some = contrast ? {runOnly: ["color-contrast"]} : {rules: more};
   const { violations } = await axe.run(document, {preload: false, ...some});
   return violations.flatMap(v => v.nodes
     .filter(n => !(v.id === "label-content-name-mismatch" && n.html.startsWith("<button")))
@@ -204,3 +204,44 @@ def test_page(tabs, name, theme):
     finally:
         for event, listener in listeners.items():
             tab.remove_listener(event, listener)
+
+
+# a link, and what its preview holds: of a term, a work, a claim, a theorem and an equation
+@pytest.mark.parametrize(
+    ("page", "link", "within"),
+    [
+        ("book/introduction", "#term-free-energy", "p"),
+        ("book/introduction", "bibliography.html#", ".citation em"),
+        ("book/corrections", "status.html#claim-eq-3", "p"),
+        ("notebooks/06_depth_two_and_more", "05_depth_one.html#thm-05", ".theorem mjx-container"),
+        ("notebooks/06_depth_two_and_more", "#equation-eq-06-state", "mjx-container"),
+    ],
+)
+def test_link_shows_what_it_leads_to(tabs, page, link, within):
+    tab = tabs["light"]
+    tab.set_viewport_size(DESKTOP)
+    address = (HTML / f"{page}.html").as_uri()
+    if tab.url != address:
+        tab.goto(address)
+    tab.evaluate("() => window.MathJax?.startup?.promise")
+    preview = tab.locator("#preview")
+    found = tab.locator(f".bd-article a.internal[href*='{link}']").first
+
+    found.hover()
+    preview.locator(within).first.wait_for(state="visible")
+    preview.hover()  # it stays while it is read
+    tab.wait_for_timeout(300)
+    assert preview.is_visible()
+    assert preview.locator("a, [id]").count() == 0
+    tab.keyboard.press("Escape")
+    assert preview.is_hidden()
+
+    found.focus()  # after a key was pressed, hence as the keyboard does it
+    preview.locator(within).first.wait_for(state="visible")
+    tab.wait_for_function("() => document.activeElement.getAttribute('aria-describedby')")
+    box = preview.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= DESKTOP["width"]
+    tab.keyboard.press("Tab")
+    assert found.get_attribute("aria-describedby") is None
+    tab.keyboard.press("Escape")
+    assert preview.is_hidden()
