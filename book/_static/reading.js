@@ -1,6 +1,6 @@
-// Two aids to reading, without the network. A link to a term, a theorem, an equation, a work or a
-// claim shows what it leads to, under the pointer and with the keyboard; Escape closes it. And what is
-// wider than the page can be scrolled with the keyboard.
+// Three aids to reading, without the network. A link to a term, a theorem, an equation, a work or a
+// claim shows what it leads to, under the pointer and with the keyboard; Escape closes it. What is wider
+// than the page can be scrolled with the keyboard. And paper is white in the dark theme too.
 (() => {
   const root = new URL(document.documentElement.dataset.content_root ?? "./", location.href).href;
   const bubble = document.createElement("div");
@@ -92,5 +92,15 @@
     await window.MathJax?.startup?.promise;
     const article = document.querySelector(".bd-article");
     if (article) new ResizeObserver(reach).observe(article); // the sidebars move, too
+  });
+
+  const look = document.documentElement.dataset;
+  let theme;
+  addEventListener("beforeprint", () => {
+    theme = look.theme;
+    look.theme = "light";
+  });
+  addEventListener("afterprint", () => {
+    look.theme = theme;
   });
 })();

@@ -245,3 +245,17 @@ def test_link_shows_what_it_leads_to(tabs, page, link, within):
     assert found.get_attribute("aria-describedby") is None
     tab.keyboard.press("Escape")
     assert preview.is_hidden()
+
+
+def test_paper_is_white_and_without_sidebars(tabs):
+    tab = tabs["dark"]
+    tab.set_viewport_size(DESKTOP)
+    tab.goto((HTML / "book/introduction.html").as_uri())
+    tab.emulate_media(media="print", color_scheme="dark")
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert tab.evaluate(CONTRAST) < -0.5
+    for part in (".bd-sidebar-primary", ".bd-sidebar-secondary", ".bd-header-article"):
+        assert tab.locator(part).is_hidden(), part
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    tab.emulate_media(media="screen", color_scheme="dark")
+    assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
