@@ -39,7 +39,8 @@ test: $(STAMP) ## run all tests: package, chapters against their references, bui
 test-gpu: $(STAMP) ## run the tests that need a GPU; fails without one
 	PHASE_BOOK_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu tests/test_devices.py
 
-lint: $(STAMP) ## check style, the chapters' cells too
+lint: $(STAMP) ## check style and spelling, the chapters' cells too
+	$(BIN)/typos
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(call on_cells,check --quiet)

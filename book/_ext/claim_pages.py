@@ -21,7 +21,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from phase_utils import claims, execution
 
-PAGES = ("book/status", "book/corrections")
+PAGES = ("book/introduction", "book/status", "book/corrections")
 VERDICTS = ("confirmed", "corrected", "refuted", "extended")
 # from the worst to the best: the state of a claim with several checks is that of its worst
 STATES = ("fail", "untested", "not applicable", "reduced size", "pass")
@@ -44,6 +44,11 @@ def read_last(_: Sphinx, _env: BuildEnvironment, docnames: list[str]) -> None:
 def label(claim: str) -> str:
     """Return the target of a claim on the status page."""
     return f"claim-{nodes.make_id(claim)}"
+
+
+def claims_of(chapter: str) -> str:
+    """Return the target of a chapter's section on the status page."""
+    return f"claims-of-{nodes.make_id(chapter)}"
 
 
 def number(value: object, form: str) -> str:
@@ -181,9 +186,10 @@ class ClaimStatus(Generated):
 
     def _section(self, book: Book, chapter: str) -> nodes.section:
         docname = f"notebooks/{chapter}"
-        section = nodes.section(ids=[nodes.make_id(f"claims-of-{chapter}")])
+        section = nodes.section(names=[claims_of(chapter)])
         title = self.env.titles.get(docname)
         section += nodes.title(text=title.astext() if title else chapter)
+        self.state.document.note_explicit_target(section, section)
         tier = book.tier(chapter)
         if tier:
             section += self.paragraph(f"Chapter {{doc}}`/{docname}`, run at the tier `{tier}`.")

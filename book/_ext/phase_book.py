@@ -1,7 +1,7 @@
 """What this book adds to Jupyter Book: a cache that is never stale, MathJax of its own, chapters
 that carry the number of their file, and executed notebooks to download.
 
-Pages of claims and benchmarks come from `claim_pages` and `benchmark_pages`, and `execute_ahead`
+Generated pages have modules of their own, `previews` writes what links show, and `execute_ahead`
 executes chapters side by side; all are set up here.
 """
 
@@ -12,10 +12,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import api_pages
 import benchmark_pages
 import claim_pages
 import execute_ahead
+import guide_pages
 import nbformat
+import previews
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -104,13 +107,25 @@ def offer_notebook(
     context["ipynb_source"] = name
 
 
+def mend_names(
+    _app: Sphinx, _pagename: str, _template: str, context: dict[str, Any], _doctree: Any
+) -> None:
+    """Let folded cells be called what stands on them, and works be items of their list."""
+    body = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
+    context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect all of the above."""
     Collector.assign_section_numbers = assign_by_file
     app.connect("config-inited", set_cache)
     app.connect("build-finished", copy_mathjax)
     app.connect("html-page-context", offer_notebook)
+    app.connect("html-page-context", mend_names)
     claim_pages.setup(app)
     benchmark_pages.setup(app)
+    guide_pages.setup(app)
+    api_pages.setup(app)
+    previews.setup(app)
     execute_ahead.setup(app)
     return {"version": "1", "env_version": 1, "parallel_read_safe": False}

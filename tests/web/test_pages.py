@@ -7,6 +7,7 @@ where there is no built book or no browser, unless PHASE_BOOK_REQUIRE_BROWSER is
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,49 @@ FAINT = """() => {
   return [...document.querySelectorAll(".cell_output .text_html *")].filter(written).filter(faint)
     .slice(0, 3).map(e => e.outerHTML.slice(0, 120));
 }"""
+
+# Images whose alternative text is missing, or a file name.
+UNDESCRIBED = """() => [...document.images]
+  .filter(i => !i.alt.trim() || /\\.(svg|png|jpe?g)$/.test(i.alt) || i.src.includes(i.alt))
+  .map(i => i.outerHTML.slice(0, 120))"""
+SETTLED = """async () => {
+  const box = document.querySelector(".bd-article") ?? document.body;
+  for (let width, still = 0; still < 5; width = box.clientWidth) {
+    await new Promise(requestAnimationFrame);
+    still = width === box.clientWidth ? still + 1 : 0;
+  }
+}"""
+# What scrolls sideways and cannot be reached with the keyboard.
+UNREACHABLE = """() => [...document.querySelectorAll(".bd-article *")].filter(e =>
+    e.scrollWidth > e.clientWidth + 1 && ["auto", "scroll"].includes(getComputedStyle(e).overflowX)
+    && e.tabIndex < 0 && !e.querySelector("a[href], button, input, summary, [tabindex='0']"))
+  .slice(0, 3).map(e => e.outerHTML.slice(0, 120))"""
+# What axe-core finds, but for two buttons of the theme that say more than their names. A formula is
+# MathJax's matter; and of code and rows that look the same one is enough, not thousands.
+AXE = """async contrast => {
+  document.querySelectorAll("mjx-container").forEach(e => e.replaceChildren("x"));
+  const seen = new Set();
+  const known = look => seen.has(look) || !seen.add(look);
+  for (const e of document.querySelectorAll(".highlight pre span"))
+    if (known(e.closest("[class*=highlight-]")?.className + e.className))
+      e.replaceWith(e.textContent);
+  for (const row of document.querySelectorAll("tbody tr"))
+    if (known([row, ...row.querySelectorAll("*")].map(e => e.tagName + e.className).join()))
+      row.remove();
+  const more = {"label-content-name-mismatch": {enabled: true}};
+  const some = contrast ? {runOnly: ["color-contrast"]} : {rules: more};
+  const { violations } = await axe.run(document, {preload: false, ...some});
+  return violations.flatMap(v => v.nodes
+    .filter(n => !(v.id === "label-content-name-mismatch" && n.html.startsWith("<button")))
+    .map(n => `${v.id}: ${n.target.join(" ")}`));
+}"""
+
+
+def resize(tab, size: dict[str, int]) -> None:
+    """Give the page another size, and wait until its sidebars have moved."""
+    tab.set_viewport_size(size)
+    tab.wait_for_function("width => innerWidth === width", arg=size["width"])
+    tab.evaluate(SETTLED)
 
 
 def missing(reason: str) -> None:
@@ -143,15 +187,75 @@ def test_page(tabs, name, theme):
         assert (tab.evaluate(CONTRAST) > 0.5) == (theme == "dark")
         assert tab.evaluate(FAINT) == []
         assert tab.evaluate(UNTYPESET) == []
-        silent = "[...document.images].filter(i => !i.alt.trim()).map(i => i.outerHTML)"
-        assert tab.evaluate(silent) == []
+        assert tab.evaluate(UNDESCRIBED) == []
         broken = "[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
         assert tab.evaluate(broken) == []
 
-        tab.set_viewport_size(PHONE)
+        resize(tab, PHONE)
         assert tab.evaluate(OVERFLOW) == [0, []]
+        assert tab.evaluate(UNREACHABLE) == []
+
+        # all rules in one theme, and in the other the one that depends on it
+        resize(tab, DESKTOP)
+        tab.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text())
+        assert tab.evaluate(AXE, theme == "dark") == []
         assert problems == []
         assert outside == []
     finally:
         for event, listener in listeners.items():
             tab.remove_listener(event, listener)
+
+
+# a link, and what its preview holds: of a term, a work, a claim, a theorem and an equation
+@pytest.mark.parametrize(
+    ("page", "link", "within"),
+    [
+        ("book/introduction", "#term-free-energy", "p"),
+        ("book/introduction", "bibliography.html#", ".citation em"),
+        ("book/corrections", "status.html#claim-eq-3", "p"),
+        ("notebooks/06_depth_two_and_more", "05_depth_one.html#thm-05", ".theorem mjx-container"),
+        ("notebooks/06_depth_two_and_more", "#equation-eq-06-state", "mjx-container"),
+    ],
+)
+def test_link_shows_what_it_leads_to(tabs, page, link, within):
+    tab = tabs["light"]
+    tab.set_viewport_size(DESKTOP)
+    address = (HTML / f"{page}.html").as_uri()
+    if tab.url != address:
+        tab.goto(address)
+    tab.evaluate("() => window.MathJax?.startup?.promise")
+    preview = tab.locator("#preview")
+    found = tab.locator(f".bd-article a.internal[href*='{link}']").first
+
+    found.hover()
+    preview.locator(within).first.wait_for(state="visible")
+    preview.hover()  # it stays while it is read
+    tab.wait_for_timeout(300)
+    assert preview.is_visible()
+    assert preview.locator("a, [id]").count() == 0
+    tab.keyboard.press("Escape")
+    assert preview.is_hidden()
+
+    found.focus()  # after a key was pressed, hence as the keyboard does it
+    preview.locator(within).first.wait_for(state="visible")
+    tab.wait_for_function("() => document.activeElement.getAttribute('aria-describedby')")
+    box = preview.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= DESKTOP["width"]
+    tab.keyboard.press("Tab")
+    assert found.get_attribute("aria-describedby") is None
+    tab.keyboard.press("Escape")
+    assert preview.is_hidden()
+
+
+def test_paper_is_white_and_without_sidebars(tabs):
+    tab = tabs["dark"]
+    tab.set_viewport_size(DESKTOP)
+    tab.goto((HTML / "book/introduction.html").as_uri())
+    tab.emulate_media(media="print", color_scheme="dark")
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert tab.evaluate(CONTRAST) < -0.5
+    for part in (".bd-sidebar-primary", ".bd-sidebar-secondary", ".bd-header-article"):
+        assert tab.locator(part).is_hidden(), part
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    tab.emulate_media(media="screen", color_scheme="dark")
+    assert tab.evaluate("document.documentElement.dataset.theme") == "dark"

@@ -1,0 +1,106 @@
+// Three aids to reading, without the network. A link to a term, a theorem, an equation, a work or a
+// claim shows what it leads to, under the pointer and with the keyboard; Escape closes it. What is wider
+// than the page can be scrolled with the keyboard. And paper is white in the dark theme too.
+(() => {
+  const root = new URL(document.documentElement.dataset.content_root ?? "./", location.href).href;
+  const bubble = document.createElement("div");
+  bubble.id = "preview";
+  bubble.role = "tooltip";
+  bubble.hidden = true;
+  let shown = null; // the link whose target is shown
+  let timer = 0;
+
+  function load(page) {
+    if (window.previews?.[page]) return Promise.resolve(window.previews[page]);
+    return new Promise((resolve) => {
+      const script = document.createElement("script");
+      script.src = `${root}_static/previews/${page}.js`;
+      script.onload = () => resolve(window.previews?.[page] ?? {});
+      script.onerror = () => resolve({});
+      document.head.append(script);
+    });
+  }
+
+  function place(link) {
+    const box = link.getClientRects()[0];
+    const width = document.documentElement.clientWidth;
+    const left = Math.max(8, Math.min(box.left, width - bubble.offsetWidth - 8));
+    const below = box.bottom + bubble.offsetHeight + 12 < innerHeight || box.top < innerHeight / 2;
+    const top = below ? box.bottom + 4 : box.top - bubble.offsetHeight - 4;
+    bubble.style.left = `${left + scrollX}px`;
+    bubble.style.top = `${top + scrollY}px`;
+  }
+
+  async function show(link) {
+    if (link === shown) return;
+    hide();
+    shown = link;
+    const [page, anchor] = link.href.slice(root.length).split(".html#");
+    const html = (await load(page))[decodeURIComponent(anchor)];
+    if (!html || shown !== link) return;
+    bubble.innerHTML = html;
+    document.body.append(bubble);
+    bubble.hidden = false;
+    await window.MathJax?.typesetPromise?.([bubble]);
+    if (shown !== link) return;
+    place(link);
+    link.setAttribute("aria-describedby", bubble.id);
+  }
+
+  function hide() {
+    clearTimeout(timer);
+    shown?.removeAttribute("aria-describedby");
+    shown = null;
+    bubble.hidden = true;
+  }
+
+  const later = (action, wait) => {
+    clearTimeout(timer);
+    timer = setTimeout(action, wait);
+  };
+  const linkOf = (event) => {
+    const link = event.target.closest?.(".bd-article a.internal[href*='#']");
+    return link?.href.startsWith(root) && link.href.includes(".html#") ? link : null;
+  };
+
+  document.addEventListener("pointerover", (event) => {
+    const link = event.pointerType === "touch" ? null : linkOf(event);
+    if (link) later(() => show(link), 200);
+    else if (bubble.contains(event.target)) clearTimeout(timer);
+    else later(() => shown?.matches(":focus-visible") || hide(), 200);
+  });
+  document.addEventListener("focusin", (event) => {
+    const link = linkOf(event);
+    if (link?.matches(":focus-visible")) show(link);
+  });
+  document.addEventListener("focusout", hide);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") hide();
+  });
+
+  function reach() {
+    const boxes =
+      ".bd-article :is(mjx-container, div.math, pre, .output, .pst-scrollable-table-container)";
+    const wide = (e) => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX === "auto";
+    const found = [...document.querySelectorAll(boxes)].map((e) => [e, wide(e)]);
+    for (const [e, isWide] of found) {
+      if (isWide) e.tabIndex = 0;
+      else e.removeAttribute("tabindex");
+    }
+  }
+  addEventListener("load", async () => {
+    await window.MathJax?.startup?.promise;
+    const article = document.querySelector(".bd-article");
+    if (article) new ResizeObserver(reach).observe(article); // the sidebars move, too
+  });
+
+  const look = document.documentElement.dataset;
+  let theme;
+  addEventListener("beforeprint", () => {
+    theme = look.theme;
+    look.theme = "light";
+  });
+  addEventListener("afterprint", () => {
+    look.theme = theme;
+  });
+})();

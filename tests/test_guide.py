@@ -1,0 +1,61 @@
+"""What a reader can rely on: exercises with solutions, described figures, and every public name."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import phase_utils as pu
+from phase_utils import chapters
+from phase_utils.myst import Block, blocks
+
+ROOT = Path(__file__).resolve().parents[1]
+PROSE = sorted([*ROOT.glob("book/*.md"), *ROOT.glob("notebooks/*.md")])
+FIGURES = ("{figure}", "{image}", "{glue:figure}", "{glue}")
+
+
+def parts(lines: tuple[str, ...] | list[str]) -> list[Block]:
+    """Every block of some Markdown, those inside other blocks too."""
+    found = list(blocks(lines))
+    inside = (parts(block.lines) for block in found if block.kind.startswith("{"))
+    return found + [block for group in inside for block in group]
+
+
+@pytest.mark.parametrize("name", chapters.names())
+def test_every_exercise_has_a_solution_and_one_is_numerical(name):
+    found = parts((chapters.default_folder() / f"{name}.md").read_text().splitlines())
+    exercises = {b.options["label"] for b in found if b.kind == "{exercise}"}
+    solutions = {b.argument: b for b in found if b.kind == "{solution}"}
+    assert exercises
+    assert solutions.keys() == exercises
+    assert {b.options.get("class") for b in solutions.values()} == {"dropdown"}
+    inner = [b for solution in solutions.values() for b in parts(solution.lines)]
+    assert any(b.kind in ("code", "{code-cell}") for b in inner)
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.stem)
+def test_every_figure_is_described(path):
+    text = path.read_text()
+    for block in parts(text.splitlines()):
+        if block.kind in FIGURES[:3]:
+            assert len(block.options.get("alt", "").split()) > 3, block
+    # figures that a cell draws: their options stand in the cell's header
+    headers = re.findall(r"^```\{code-cell\}.*?\n---\n(.*?)\n---$", text, re.M | re.S)
+    for header in headers:
+        if "figure:" in header:
+            assert re.search(r"^ +alt: *\S+", header, re.M), header
+    assert re.findall(r"!\[\]\(", text) == []
+
+
+def test_every_public_name_is_described_once():
+    text = (ROOT / "book" / "api.md").read_text()
+    named = Counter(" ".join(re.findall(r"^```\{api\}\n(.*?)^```$", text, re.M | re.S)).split())
+    used = {
+        module
+        for path in ROOT.glob("notebooks/*.md")
+        for module in re.findall(r"\bpu\.(\w+)\.\w", path.read_text())
+        if module not in pu.__all__
+    }
+    assert set(named) == {*pu.__all__, *pu._LAZY, *used}
+    assert set(named.values()) == {1}
