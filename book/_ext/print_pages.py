@@ -6,19 +6,43 @@ parts are lost. Code that the pages hide stays out: it is in the notebooks.
 
 import re
 import subprocess
+from importlib import metadata
+from pathlib import Path
 
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms.images import ImageConverter
+from sphinx_proof.nodes import proof_node
 
-# relative widths of the columns of generated tables
-WIDTHS = {
-    "claim-summary": (34, 8, 12, 12, 10, 11, 7, 7, 10, 10, 10, 10),
-    "claim-details": (15, 38, 21, 15, 12),
-    "claim-corrections": (22, 34, 44),
-}
+# relative widths of the columns of generated tables; those of others follow from their words
+WIDTHS = {"claim-details": (16, 38, 20, 14, 12), "claim-corrections": (17, 48, 35)}
 HIDDEN = ("tag_hide-input", "tag_hide-cell", "tag_remove-input")
+
+
+TITLE_PAGE = r"""
+\begin{titlepage}
+\centering
+\vspace*{0.1\textheight}
+{\Huge\bfseries %(title)s\par}
+\vspace{1cm}
+{\large Zeroth-, first- and second-order transitions of the loss as weight decay grows:\\
+the claims of Ziyin and Ueda (2023), each checked by a program\par}
+\vspace{1.5cm}
+\includegraphics[width=\textwidth]{%(figure)s}
+\vfill
+{\large %(author)s\par}
+\vspace{0.5cm}
+Version %(version)s
+\end{titlepage}
+\noindent This is the printed form of an executed book. Every number that its text takes from a
+computation was put there by the computation. The code of checks and figures is left out here; it is
+on the pages and in the notebooks of the book.
+
+\medskip\noindent Text and figures: CC BY 4.0. Code: MIT. The appendix on attribution has the
+terms of the works that this one uses.
+\clearpage
+"""
 
 
 class SvgToPdf(ImageConverter):
@@ -32,8 +56,30 @@ class SvgToPdf(ImageConverter):
 
     def convert(self, _from: str, _to: str) -> bool:
         """Convert one file."""
-        subprocess.run(["rsvg-convert", "--format", "pdf", "--output", _to, _from], check=True)
+        convert(_from, _to)
         return True
+
+
+def convert(source: Path | str, target: Path | str) -> None:
+    """Write an SVG file as PDF."""
+    command = ["rsvg-convert", "--format", "pdf", "--output", str(target), str(source)]
+    subprocess.run(command, check=True)
+
+
+def make_title_page(app: Sphinx) -> None:
+    """Give the book its title page, with the figure of the introduction."""
+    if app.builder.format != "latex":
+        return
+    figure = Path(app.outdir) / "title.pdf"
+    convert(Path(app.confdir) / "book" / "_static" / "figure1.svg", figure)
+    _, _, name, author, *_ = app.config.latex_documents[0]
+    title = {
+        "title": name,
+        "author": author,
+        "version": metadata.version("phase-utils"),
+        "figure": figure.name,
+    }
+    app.config.latex_elements["maketitle"] = TITLE_PAGE % title
 
 
 def latex(text: str) -> nodes.raw:
@@ -78,16 +124,30 @@ def simplify(doctree: nodes.document) -> None:
         if any(tag in cell["classes"] for tag in HIDDEN):
             for part in [c for c in cell.children if "cell_input" in c.get("classes", ())]:
                 cell.remove(part)
+    for proof in list(doctree.findall(proof_node)):
+        box = proof[0]
+        text = box[0][0]  # begins with the word
+        box[0].replace(
+            text, [nodes.emphasis(text="Proof."), nodes.Text(text.removeprefix("Proof."))]
+        )
+        proof.replace_self([*box.children, latex("\\hfill\\(\\square\\)\\par\n")])
     for table in doctree.findall(nodes.table):
-        table["classes"] += ["longtable"] if "claims" in table["classes"] else []
-        for name, widths in WIDTHS.items():
-            if name in table["classes"]:
-                table["classes"].append("colwidths-given")
-                for spec, width in zip(table.findall(nodes.colspec), widths, strict=False):
-                    spec["colwidth"] = width
+        if "claims" in table["classes"]:
+            set_widths(table)
     for paragraph in list(doctree.findall(nodes.paragraph)):
         if paragraph["ids"]:
             paragraph.insert(0, nodes.target("", "", ids=paragraph["ids"]))
+
+
+def set_widths(table: nodes.table) -> None:
+    """Give the columns of a generated table their widths, and let it run over pages."""
+    specs = list(table.findall(nodes.colspec))
+    given = [WIDTHS[name] for name in table["classes"] if name in WIDTHS]
+    rows = [[len(entry.astext()) for entry in row] for row in table.findall(nodes.row)]
+    widths = given[0] if given else [max(column) + 2 for column in zip(*rows, strict=True)]
+    for spec, width in zip(specs, widths, strict=True):
+        spec["colwidth"] = width
+    table["classes"] += ["colwidths-given", "longtable"] if given else ["colwidths-given"]
 
 
 def for_print(app: Sphinx, doctree: nodes.document, _docname: str) -> None:
@@ -100,4 +160,5 @@ def for_print(app: Sphinx, doctree: nodes.document, _docname: str) -> None:
 def setup(app: Sphinx) -> None:
     """Connect all of the above."""
     app.add_post_transform(SvgToPdf)
+    app.connect("builder-inited", make_title_page)
     app.connect("doctree-resolved", for_print)
