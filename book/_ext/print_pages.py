@@ -72,14 +72,13 @@ def make_title_page(app: Sphinx) -> None:
         return
     figure = Path(app.outdir) / "title.pdf"
     convert(Path(app.confdir) / "book" / "_static" / "figure1.svg", figure)
-    _, _, name, author, *_ = app.config.latex_documents[0]
     title = {
-        "title": name,
-        "author": author,
+        "title": app.config.html_title,
+        "author": app.config.author,
         "version": metadata.version("phase-utils"),
         "figure": figure.name,
     }
-    app.config.latex_elements["maketitle"] = TITLE_PAGE % title
+    app.builder.context["maketitle"] = TITLE_PAGE % title
 
 
 def latex(text: str) -> nodes.raw:
@@ -130,13 +129,31 @@ def simplify(doctree: nodes.document) -> None:
         box[0].replace(
             text, [nodes.emphasis(text="Proof."), nodes.Text(text.removeprefix("Proof."))]
         )
-        proof.replace_self([*box.children, latex("\\hfill\\(\\square\\)\\par\n")])
+        last = box[-1]
+        end = last if isinstance(last, nodes.paragraph) else box
+        end += latex("\\hfill\\(\\square\\)" + ("" if end is last else "\\par\n"))
+        proof.replace_self(box.children)
+    for output in doctree.findall(nodes.container):
+        if "cell_output" in output["classes"]:
+            join_lines(output)
     for table in doctree.findall(nodes.table):
         if "claims" in table["classes"]:
             set_widths(table)
     for paragraph in list(doctree.findall(nodes.paragraph)):
         if paragraph["ids"]:
             paragraph.insert(0, nodes.target("", "", ids=paragraph["ids"]))
+
+
+def join_lines(output: nodes.container) -> None:
+    """Put the lines of text that follow each other in the output of a cell into one block."""
+    for block in list(output.children):
+        before = block.previous_sibling() if block in output.children else None
+        if isinstance(block, nodes.literal_block) and isinstance(before, nodes.literal_block):
+            text = f"{before.astext().rstrip()}\n{block.astext()}"
+            before.rawsource = text
+            before.children = []
+            before += nodes.Text(text)
+            output.remove(block)
 
 
 def set_widths(table: nodes.table) -> None:
