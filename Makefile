@@ -16,7 +16,7 @@ export PATH := $(BIN):$(PATH)
 # the chapters multiply many small matrices: a second thread only waits for the first
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help venv book zip pdf links test test-gpu lint format types references requirements clean
+.PHONY: help venv book zip pdf packages publish links test test-gpu lint format types references requirements clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -52,6 +52,21 @@ pdf: $(STAMP) ## the book in print: _build/phase-book-VERSION.pdf; needs LaTeX
 	  || { tail -n 40 $(BUILD)/latex/phase-book.log; rm -rf $(BUILD)/latex; exit 1; }
 	cp $(BUILD)/latex/phase-book.pdf $(BUILD)/phase-book-$(VERSION).pdf
 	@echo "The book in print: $(BUILD)/phase-book-$(VERSION).pdf"
+
+packages:
+	@echo $(PACKAGES)
+
+# a commit of the pages alone, with no history: each one replaces the last
+publish: ## push what book, zip and pdf built to the branch gh-pages of origin
+	cp $(BUILD)/phase-book-$(VERSION).zip $(BUILD)/html/phase-book.zip
+	cp $(BUILD)/phase-book-$(VERSION).pdf $(BUILD)/html/phase-book.pdf
+	touch $(BUILD)/html/.nojekyll
+	index=$$(mktemp -d)/index; export GIT_INDEX_FILE=$$index; \
+	git --work-tree=$(BUILD)/html add --all --force . && tree=$$(git write-tree) && \
+	commit=$$(git -c user.name=pages -c user.email=pages@localhost \
+	  commit-tree -m "Pages of $$(git rev-parse HEAD)" $$tree) && \
+	git push --force origin $$commit:refs/heads/gh-pages
+	rm $(BUILD)/html/phase-book.zip $(BUILD)/html/phase-book.pdf
 
 links: $(STAMP) ## ask every address outside the book whether it is still there; needs a network
 	$(BIN)/jupyter-book build . --builder linkcheck --keep-going

@@ -62,7 +62,6 @@ def test_reader_without_a_network(start):
         tab = context.new_page()
         asked, failed = [], []
         context.on("request", lambda request: asked.append(request.url))
-        tab.on("requestfailed", lambda request: failed.append(request.url))
         tab.goto(start.as_uri())
         tab.wait_for_url("**/book/introduction.html")
         tab.goto((start.parent / "search.html").as_uri() + "?q=second-order+transition")
@@ -71,7 +70,10 @@ def test_reader_without_a_network(start):
         links = tab.eval_on_selector_all(FOUND, "links => links.map(a => a.href)")
         theorem = [link for link in links if "/notebooks/05_depth_one.html" in link]
         assert theorem, links
-        failed.clear()  # excerpts of what was found: they need a server, the list does not
+        # a page of its own: the excerpts of what was found need a server, the list does not
+        tab.close()
+        tab = context.new_page()
+        tab.on("requestfailed", lambda request: failed.append(request.url))
         tab.goto(theorem[0])
         tab.evaluate("() => window.MathJax.startup.promise")
         tab.evaluate("() => document.fonts.ready")
