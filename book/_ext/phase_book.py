@@ -6,6 +6,7 @@ notebooks to take away by `take_away`, the book in print by `print_pages`; all a
 """
 
 import hashlib
+import html
 import re
 import shutil
 from importlib import metadata
@@ -26,6 +27,17 @@ from sphinx_external_toc.collectors import TocTreeCollectorWithStyles as Collect
 MATHJAX = "sphinx-mathjax-offline"
 # All that a page asks for: TeX input with its extensions, CHTML output with its fonts.
 MATHJAX_PARTS = ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts")
+REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
+LEAD_IN = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<meta http-equiv="refresh" content="0; url={first}">
+</head>
+<body><a href="{first}">{title}</a></body>
+</html>
+"""
 
 assign_in_order = Collector.assign_section_numbers
 start_client = NotebookClientCache.start_client
@@ -76,6 +88,22 @@ def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
             shutil.copy2(source / part, target / part)
 
 
+def drop_repeated_ids(app: Sphinx, doctree: nodes.document, _docname: str) -> None:
+    """Take away the ids that every theorem, exercise and proof of a page has in common."""
+    if app.builder.format == "html":
+        for node in doctree.findall(nodes.Element):
+            if REPEATED.intersection(node["ids"]):
+                node["ids"] = []
+
+
+def lead_in(app: Sphinx, error: Exception | None) -> None:
+    """Write the page that leads to the first one, before sphinx-external-toc writes a bare one."""
+    if error is None and app.builder.format == "html":
+        title, first = html.escape(app.config.html_title), f"{app.config.root_doc}.html"
+        page = LEAD_IN.format(title=title, first=first)
+        (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")
+
+
 def assign_by_file(collector: Collector, env: BuildEnvironment) -> list[str]:
     """Number the sections of notebooks/NN_name as NN.1, NN.2, ...; return what has changed."""
     before = env.toc_secnumbers
@@ -100,7 +128,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     Collector.assign_section_numbers = assign_by_file
     NotebookClientCache.start_client = keep_outputs
     app.connect("config-inited", set_cache)
+    app.connect("doctree-resolved", drop_repeated_ids)
     app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", lead_in, priority=400)
     claim_pages.setup(app)
     benchmark_pages.setup(app)
     take_away.setup(app)
