@@ -46,6 +46,13 @@ def test_pre_commit_uses_the_pinned_versions():
     assert pins <= set(LINES)
 
 
+def test_workflows_use_one_version_of_each_action():
+    texts = [path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml")]
+    used = {use for text in texts for use in re.findall(r"uses: (\S+)", text)}
+    assert len(texts) > 1 and all(re.fullmatch(r"actions/[\w-]+@v\d+", use) for use in used)
+    assert len({use.partition("@")[0] for use in used}) == len(used)
+
+
 def test_version_is_the_same_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == PROJECT["version"]
