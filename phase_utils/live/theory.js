@@ -1,0 +1,135 @@
+// Eq. 6 and its stationary curve, in the names of phase_utils; losses are relative to E[y^2].
+// A problem p = {a, e, D, N}: eigenvalues, signals, depth, noise factor.
+
+// Decays the smaller eigenvalues: 0 makes the data isotropic, 1 leaves them as they are.
+export const spread = (a, power) => {
+  const top = Math.max(...a);
+  return a.map((x) => top * (x / top) ** power);
+};
+
+export const signal = (p) => Math.hypot(...p.e);
+
+// Eq. 6 at B, the first layer being the best one.
+export function loss(p, B, gamma) {
+  const v = B ** (2 * p.D);
+  return p.e.reduce((l, e, i) => l - v * e * e / (p.N * p.a[i] * v + gamma), gamma * p.D * B * B);
+}
+
+// The stationary point with the ridge penalty e^t; slope is d ln(gamma) / dt there.
+export function at(p, t) {
+  const mu = Math.exp(t), m = p.D + 1;
+  let gain = 0, s2 = 0, s3 = 0;
+  p.e.forEach((e, i) => {
+    const q = 1 / (p.N * p.a[i] + mu), w = e * e * q;
+    gain += w;
+    s2 += w * q;
+    s3 += w * q * q;
+  });
+  const u = s2 ** (1 / m), gamma = mu * u ** p.D;
+  const slope = 1 - 2 * p.D * mu * s3 / (m * s2);
+  return { t, gamma, slope, B: Math.sqrt(u), R: m * u, loss: gamma * p.D * u - gain };
+}
+
+// Where f changes sign between lo and hi.
+export function root(f, lo, hi) {
+  const sign = f(lo) > 0;
+  for (let i = 0; i < 80; i++) {
+    const mid = (lo + hi) / 2;
+    if (f(mid) > 0 === sign) lo = mid;
+    else hi = mid;
+  }
+  return (lo + hi) / 2;
+}
+
+// Stretches of the curve, B falling: minima (kind -1) where gamma rises with t, maxima (1) else.
+export function branches(p) {
+  const bent = Math.max(Math.abs(p.D - 1), 1e-6), logs = p.a.map((a) => Math.log(p.N * a));
+  const first = Math.min(...logs) - 25, last = Math.max(...logs) + 6 - Math.log(bent);
+  const ends = [first], n = Math.ceil(20 * (last - first));
+  let before = at(p, first);
+  for (let i = 1; i <= n; i++) {
+    const next = at(p, first + (last - first) * i / n);
+    if (before.slope > 0 !== next.slope > 0) {
+      ends.push(root((t) => at(p, t).slope, before.t, next.t));
+    }
+    before = next;
+  }
+  ends.push(Math.min(300, last + 40 / bent));
+  return ends.slice(1).map((hi, i) => {
+    const lo = ends[i], from = at(p, lo), to = at(p, hi);
+    const kind = from.gamma < to.gamma ? -1 : 1;
+    return { lo, hi, kind, from, to, low: Math.min(from.gamma, to.gamma),
+      high: Math.max(from.gamma, to.gamma) };
+  });
+}
+
+const on = (p, b, gamma) => {
+  const t = root((s) => Math.log(at(p, s).gamma / gamma), b.lo, b.hi);
+  return { ...at(p, t), kind: b.kind };
+};
+
+// B = 0 is a minimum for D > 1, for D = 1 from gamma = |E[xy]| on, and never for D < 1.
+export const origin = (p, gamma) => p.D > 1 || (p.D === 1 && gamma >= signal(p));
+
+// Stationary points at gamma, B ascending; the origin is among them where it is a minimum.
+export function stationary(p, gamma, pieces = branches(p)) {
+  const found = pieces.filter((b) => b.low < gamma && gamma < b.high).map((b) => on(p, b, gamma));
+  const zero = { gamma, B: 0, R: 0, loss: 0, kind: -1 };
+  return (origin(p, gamma) ? [zero] : []).concat(found.reverse());
+}
+
+export const best = (points) =>
+  points.filter((s) => s.kind < 0).reduce((x, y) => (y.loss < x.loss ? y : x));
+
+export const spinodals = (pieces) =>
+  pieces.slice(1).map((b) => b.from).sort((x, y) => x.gamma - y.gamma);
+
+// First-order transitions of the global minimum, gamma ascending, along its lower envelope.
+export function transitions(p, pieces = branches(p)) {
+  const minima = pieces.filter((b) => b.kind < 0), found = [];
+  if (p.D <= 1) return found;
+  for (let i = 0; i < minima.length;) {
+    const b = minima[i], rivals = [];
+    for (let j = i + 1; j <= minima.length; j++) {
+      const c = minima[j];
+      const low = Math.max(b.low, c ? c.low : 0), high = Math.min(b.high, c ? c.high : Infinity);
+      const ahead = (gamma) => on(p, b, gamma).loss - (c ? on(p, c, gamma).loss : 0);
+      if (low < high && ahead(low) < 0 && ahead(high) > 0) rivals.push([root(ahead, low, high), j]);
+    }
+    if (!rivals.length) {
+      i++;
+      continue;
+    }
+    const [gamma, j] = rivals.reduce((x, y) => (y[0] < x[0] ? y : x));
+    const points = stationary(p, gamma, pieces), below = on(p, b, gamma);
+    const above = j < minima.length ? on(p, minima[j], gamma) : points[0];
+    const tops = points.filter((s) => s.kind > 0 && s.B > above.B && s.B < below.B);
+    found.push({ gamma, below, above, barrier: Math.max(...tops.map((s) => s.loss)) - below.loss });
+    i = j;
+  }
+  return found;
+}
+
+// Loss of balanced layers of norm B that point along the signal; isotropic data.
+export const balanced = (p, B, gamma) => {
+  const beta = B ** (p.D + 1);
+  return beta * (p.N * p.a[0] * beta - 2 * signal(p)) + gamma * (p.D + 1) * B * B;
+};
+
+// Gradient flow of their weights, dB/dt.
+export const velocity = (p, B, gamma) =>
+  2 * (signal(p) * B ** p.D - p.N * p.a[0] * B ** (2 * p.D + 1) - gamma * B);
+
+// Points [2 gamma t, B] from B until nothing moves, by Runge and Kutta.
+export function flow(p, B, gamma) {
+  const v = (x) => velocity(p, Math.max(x, 0), gamma), track = [[0, B]];
+  let t = 0;
+  for (let i = 0; i < 4000 && Math.abs(v(B)) > 2e-4 * gamma * signal(p); i++) {
+    const stiff = Math.abs(v(B * 1.01) - v(B * 0.99)) / (0.02 * B) + Math.abs(v(B)) / B;
+    const h = 0.05 / Math.max(stiff, gamma);
+    const k1 = v(B), k2 = v(B + h * k1 / 2), k3 = v(B + h * k2 / 2), k4 = v(B + h * k3);
+    B = Math.max(0, B + h * (k1 + 2 * k2 + 2 * k3 + k4) / 6);
+    track.push([2 * gamma * (t += h), B]);
+  }
+  return track;
+}
