@@ -78,12 +78,12 @@ export function mount({ model, el }, { title, sliders, buttons = [], draw }) {
     const decades = lo > 0 && hi / lo > 30;
     const there = decades ? Math.log : Number, back = decades ? Math.exp : Number;
     add(line, "span", {}, label);
-    const input = add(line, "input", { type: "range", min: 0, max: 400, step: 1, name: key });
+    const input = add(line, "input", { type: "range", min: 0, max: 1000, step: 1, name: key });
     const value = add(line, "output");
     input.oninput = () =>
-      set({ [key]: back(there(lo) + (there(hi) - there(lo)) * input.value / 400) });
+      set({ [key]: back(there(lo) + (there(hi) - there(lo)) * input.value / 1000) });
     return () => {
-      input.value = 400 * (there(get(key)) - there(lo)) / (there(hi) - there(lo));
+      input.value = 1000 * (there(get(key)) - there(lo)) / (there(hi) - there(lo));
       value.textContent = num(get(key), 3);
       input.setAttribute("aria-valuetext", num(get(key), 3));
     };
@@ -177,9 +177,10 @@ export function plot(svg, [x, y, w, h], [x0, x1], [y0, y1], xlabel, ylabel) {
   add(svg, "text", { x: x + w / 2, y: y + h + 37, "text-anchor": "middle" }, xlabel);
   add(svg, "text", { x: Math.max(2, x - 44), y: y - 12 }, ylabel);
   const inner = add(svg, "svg", { x, y, width: w, height: h, viewBox: `${x} ${y} ${w} ${h}` });
-  const path = (points, kind, end = "") => add(inner, "path", {
-    class: kind, d: `M${points.map(([a, b]) => `${X(a).toFixed(2)},${Y(b).toFixed(2)}`).join("L")}${end}`,
-  });
+  const path = (points, kind, end = "") => {
+    const d = points.map(([a, b]) => X(a).toFixed(2) + " " + Y(b).toFixed(2)).join("L");
+    return add(inner, "path", { class: kind, d: "M" + d + end });
+  };
   const dot = (a, b, kind = "", r = 6) => add(svg, "circle", { cx: X(a), cy: Y(b), r, class: kind });
   return { X, Y, A: (px) => x0 + (px - x) * (x1 - x0) / w, B: (py) => y1 - (py - y) * (y1 - y0) / h,
     path, dot, box: [x, y, w, h] };

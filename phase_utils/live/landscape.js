@@ -60,12 +60,13 @@ function draw(svg, width, get, set) {
   add(svg, "circle", { cx: strip(gamma), cy: base - 11, r: 9, class: "handle" });
   area(svg, [x - 10, base - 45, w + 20, 60], (px) => set({ gamma: far * (px - x) / w }));
 
+  const list = (all) => all.map((s) => num(s.gamma)).join(", ");
   const named = (s) => `B = ${num(s.B)} (${s === ground ? "global" : "metastable"})`;
   return `γ = ${num(gamma)}: ${words[minima.length]} minim${minima.length > 1 ? "a" : "um"}, `
     + minima.map(minima.length > 1 ? named : (s) => `B = ${num(s.B)}`).join(" and ")
     + (top ? `; barrier ${num(top.loss - ground.loss)} above the global minimum. ` : ". ")
-    + (jumps.length ? `Coexistence at γ = ${jumps.map((t) => num(t.gamma)).join(" and ")}, spinodal${
-      ends.length > 1 ? "s" : ""} at γ = ${ends.map((s) => num(s.gamma)).join(", ")}.` : "")
+    + (jumps.length ? `Coexistence at γ = ${list(jumps)}, ` : "")
+    + (ends.length ? `spinodal${ends.length > 1 ? "s" : ""} at γ = ${list(ends)}.` : "")
     + (p.D === 1 ? `Critical point at γ = ${num(E)}: the minimum leaves zero continuously.` : "")
     + (p.D < 1 ? "No transition below one hidden layer." : "");
 }

@@ -109,27 +109,3 @@ export function transitions(p, pieces = branches(p)) {
   }
   return found;
 }
-
-// Loss of balanced layers of norm B that point along the signal; isotropic data.
-export const balanced = (p, B, gamma) => {
-  const beta = B ** (p.D + 1);
-  return beta * (p.N * p.a[0] * beta - 2 * signal(p)) + gamma * (p.D + 1) * B * B;
-};
-
-// Gradient flow of their weights, dB/dt.
-export const velocity = (p, B, gamma) =>
-  2 * (signal(p) * B ** p.D - p.N * p.a[0] * B ** (2 * p.D + 1) - gamma * B);
-
-// Points [2 gamma t, B] from B until nothing moves, by Runge and Kutta.
-export function flow(p, B, gamma) {
-  const v = (x) => velocity(p, Math.max(x, 0), gamma), track = [[0, B]];
-  let t = 0;
-  for (let i = 0; i < 4000 && Math.abs(v(B)) > 2e-4 * gamma * signal(p); i++) {
-    const stiff = Math.abs(v(B * 1.01) - v(B * 0.99)) / (0.02 * B) + Math.abs(v(B)) / B;
-    const h = 0.05 / Math.max(stiff, gamma);
-    const k1 = v(B), k2 = v(B + h * k1 / 2), k3 = v(B + h * k2 / 2), k4 = v(B + h * k3);
-    B = Math.max(0, B + h * (k1 + 2 * k2 + 2 * k3 + k4) / 6);
-    track.push([2 * gamma * (t += h), B]);
-  }
-  return track;
-}
