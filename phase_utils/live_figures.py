@@ -51,14 +51,15 @@ def state_curve(figure: "Figure", state: Mapping[str, Any]) -> None:
     """Draw gamma(R) with Maxwell's areas, and the loss of the same states."""
     land, gamma = landscape_of(state), state["gamma"]
     ends = land.curve.spectrum.left, land.curve.spectrum.right
-    s = np.linspace(ends[0] + 32, ends[1] - 32, 4000)  # what is beyond is too small to be seen
+    s = np.linspace(ends[0] + 32, ends[1] - 32, 400)  # what is beyond is too small to be seen
     decay = np.exp(land.curve.log_gamma(s)[0])
     R = (land.depth + 1) * land.curve.norm(s)
     loss = land.curve.data_loss(s) + decay * R - land.moments.Eyy
     shown = decay > 1e-3 * decay.max()
     left, right = figure.subplots(1, 2)
     stable = np.gradient(decay, s) < 0
-    inside = R < np.max([0, *((land.depth + 1) * land.minima(gamma) ** 2)])
+    largest = (land.depth + 1) * float(np.max(land.minima(gamma), initial=0)) ** 2
+    inside = largest > R
     if land.depth > 1:
         left.fill_between(R[inside], decay[inside], gamma, color=TOP, alpha=0.3, lw=0)
     for axis, x, y in ((left, R, decay), (right, decay, loss)):
@@ -83,7 +84,7 @@ def describe_diagram(state: Mapping[str, Any]) -> str:
 def diagram(figure: "Figure", state: Mapping[str, Any]) -> None:
     """Draw coexistence and spinodal over the depth, and the landscape of one point."""
     left, right = figure.subplots(1, 2)
-    depths = np.linspace(1.01, state["limits"]["depth"][1], 60)
+    depths = 1.01 + (state["limits"]["depth"][1] - 1.01) * np.linspace(0, 1, 24) ** 2
     lands = [landscape_of(state, depth) for depth in depths]
     change = np.array([land.transitions()[-1].gamma for land in lands])
     end = np.array([land.spinodals()[-1].gamma for land in lands])

@@ -1,9 +1,9 @@
 """Live figures that need no kernel: drawn in the page, and the same as widgets in live Jupyter.
 
-Each is one JavaScript module in `phase_utils/live`: the formulas (`theory.js`), the drawing
-(`draw.js`) and the figure itself, put together when it is shown. Without a script, in print and in
-LaTeX a static figure stands in its place. Where the environment variable PHASE_BOOK_STATIC is 1,
-as in the book, no widget is made, which would be dead in a page without a kernel.
+Each is one JavaScript module of `phase_utils/live`, on shared formulas (`theory.js`,
+`transitions.js`) and drawing (`draw.js`), put together in one file when it is shown. Without a
+script, in print and in LaTeX a static figure stands in its place. Where the environment variable
+PHASE_BOOK_STATIC is 1, as in the book, no widget is made: in a page without a kernel it is dead.
 """
 
 import json
@@ -21,6 +21,7 @@ import numpy as np
 
 from phase_utils import live_figures
 from phase_utils._check import scalar
+from phase_utils.execution import STATIC
 from phase_utils.landscape import Landscape
 from phase_utils.moments import Moments
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveFigure", "equation_of_state", "landscape", "module", "phase_diagram"]
 
-SHARED = ("theory", "draw")
-STATIC = "PHASE_BOOK_STATIC"
 _QUOTED = r"`[^`]*`|\"[^\"\n]*\""
 _INK = "#010203"  # of the static figure, replaced by the ink of the page
 
@@ -81,7 +80,8 @@ class LiveFigure:
         ink = _INK if form == "svg" else "black"
         parts = ("text.", "axes.label", "axes.edge", "xtick.", "ytick.", "grid.")
         file = BytesIO()
-        with plt.rc_context({**plotting.STYLE, **{f"{part}color": ink for part in parts}}):
+        style: dict[Any, Any] = plotting.STYLE | {f"{part}color": ink for part in parts}
+        with plt.rc_context({**style, "svg.fonttype": "none"}):
             figure = plt.figure(figsize=(7.2, 3.1))
             self._draw(figure, self.state)
             figure.savefig(file, format=form, metadata={date: None})
@@ -147,7 +147,9 @@ def landscape(
     state["limits"]["anisotropy"] = [0, 1]
     state["anisotropy"] = _within("anisotropy", anisotropy, (0, 1))
     state["gamma"] = _start(gamma, state)
-    return LiveFigure("landscape", state, live_figures.describe_landscape(state), live_figures.landscape)
+    return LiveFigure(
+        "landscape", state, live_figures.describe_landscape(state), live_figures.landscape
+    )
 
 
 def equation_of_state(
@@ -159,7 +161,9 @@ def equation_of_state(
     """
     state = _state(Moments.isotropic() if moments is None else moments, depth, noise_factor)
     state["gamma"] = _start(gamma, state)
-    return LiveFigure("equation_of_state", state, live_figures.describe_state(state), live_figures.state_curve)
+    return LiveFigure(
+        "equation_of_state", state, live_figures.describe_state(state), live_figures.state_curve
+    )
 
 
 def phase_diagram(
@@ -186,15 +190,15 @@ def phase_diagram(
     state["limits"]["B"] = [0.01, 1.2 * max(1.0, moments.signal / a[0])]
     state["B"] = _within("B", B, state["limits"]["B"])
     state["gamma"] = _start(gamma, state)
-    return LiveFigure("phase_diagram", state, live_figures.describe_diagram(state), live_figures.diagram)
+    return LiveFigure(
+        "phase_diagram", state, live_figures.describe_diagram(state), live_figures.diagram
+    )
 
 
 @cache
 def module(name: str) -> str:
-    """Return the JavaScript module of a live figure, with all that it imports inside it."""
-    folder = resources.files("phase_utils") / "live"
-    files = [(folder / f"{part}.js").read_text(encoding="utf-8") for part in (*SHARED, name)]
-    return "\n".join(map(_shortened, files))
+    """Return a module of `phase_utils/live` as one file, with all that it imports inside it."""
+    return "\n".join(_shortened(source) for source in _sources(name, {}).values())
 
 
 @cache
@@ -206,8 +210,19 @@ def _widget_class(name: str, keys: tuple[str, ...]) -> type:
     return type("LiveWidget", (anywidget.AnyWidget,), {"_esm": module(name), **traits})
 
 
+def _sources(name: str, known: dict[str, str]) -> dict[str, str]:
+    """Add the modules that `name` imports, then itself, each once, to what is known."""
+    if name not in known:
+        path = resources.files("phase_utils") / "live" / f"{name}.js"
+        source = path.read_text(encoding="utf-8")
+        for imported in re.findall(r'^import .* from "\./(\w+)\.js";$', source, re.MULTILINE):
+            _sources(imported, known)
+        known[name] = source
+    return known
+
+
 def _shortened(source: str) -> str:
-    """Leave out imports, comments, and space between signs; strings stay as they are."""
+    """Leave out imports, comments and needless space; strings stay as they are, but for CSS."""
     source = re.sub(r"^import .*\n", "", source, flags=re.MULTILINE)
     pieces = re.split(f"({_QUOTED}|//[^\n]*)", source)
     for i, piece in enumerate(pieces):
@@ -215,6 +230,8 @@ def _shortened(source: str) -> str:
             pieces[i] = re.sub(r"\s*([^\w$\s])\s*", r"\1", re.sub(r"\s+", " ", piece))
         elif piece.startswith("//"):
             pieces[i] = ""
+        elif "\n" in piece:
+            pieces[i] = re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"\s+", " ", piece))
     return "".join(pieces)
 
 
@@ -232,8 +249,10 @@ def _two_modes() -> Moments:
 
 def _state(moments: Moments, depth: Any, noise_factor: Any) -> dict[str, Any]:
     if moments.k != 1 or moments.signal == 0:
-        raise ValueError(f"moments must have one output and E[xy] != 0, got k = {moments.k}, "
-                         f"|E[xy]| = {moments.signal:g}")
+        raise ValueError(
+            f"moments must have one output and E[xy] != 0, got k = {moments.k}, "
+            f"|E[xy]| = {moments.signal:g}"
+        )
     signals = moments.signals.reshape(-1)
     seen = (signals != 0) & (moments.eigenvalues > 0)
     limits: dict[str, list[float]] = {"depth": [0.5, 6], "noise_factor": [1, 4]}

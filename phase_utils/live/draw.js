@@ -16,11 +16,13 @@ const CSS = `
 .live .thin { stroke-dasharray: 5 4; stroke-opacity: 0.75; }
 .live .curve { stroke-width: 2.4; stroke: var(--learned); stroke-linejoin: round; }
 .live .mark { stroke-width: 2; }
+.live .trail { stroke-width: 5; stroke-opacity: 0.6; stroke-linecap: round; }
 .live .unstable { stroke: var(--top); stroke-dasharray: 7 4; stroke-width: 2; }
 .live .jump { stroke: var(--jump); }
 .live .spinodal { stroke: var(--top); }
 .live svg text.jump { fill: var(--jump); stroke: var(--paper); }
 .live svg text.spinodal { fill: var(--top); stroke: var(--paper); }
+.live svg text.bare { stroke: none; }
 .live .tint, .live .tint2, .live .tint3 { fill: var(--learned); fill-opacity: 0.3; stroke: none; }
 .live .tint2 { fill-opacity: 0.12; }
 .live .tint3 { fill: currentColor; fill-opacity: 0.07; }
@@ -99,7 +101,7 @@ export function mount({ model, el }, { title, sliders, buttons = [], draw }) {
     svg.replaceChildren();
     svg.boxes = [];
     svg.areas = [];
-    const text = draw(svg, root.clientWidth, get, set);
+    const text = draw(svg, root.clientWidth, get, set).replaceAll(" = ", "\u00a0=\u00a0");
     if (reading.textContent !== text) reading.textContent = text;
     svg.setAttribute("aria-label", `${title} ${text}`);
   };
@@ -164,14 +166,14 @@ function ticks(lo, hi, count) {
 
 // Axes in the box [x, y, w, h] of the drawing; X, Y to the drawing, A, B back.
 export function plot(svg, [x, y, w, h], [x0, x1], [y0, y1], xlabel, ylabel) {
-  const X = (v) => x + w * (v - x0) / (x1 - x0), Y = (v) => y + h * (y1 - v) / (y1 - y0);
+  const X = (v) => x + w * (v - x0) / (x1 - x0), Y = (v) => y + h * (y1 - v) / (y1 - y0 || 1);
   for (const v of ticks(x0, x1, w / 75)) {
     add(svg, "line", { x1: X(v), x2: X(v), y1: y, y2: y + h, class: "grid" });
     add(svg, "text", { x: X(v), y: y + h + 17, "text-anchor": "middle" }, num(v));
   }
-  for (const v of ticks(y0, y1, h / 55)) {
+  for (const v of y1 ? ticks(y0, y1, h / 55) : []) {
     add(svg, "line", { x1: x, x2: x + w, y1: Y(v), y2: Y(v), class: "grid" });
-    add(svg, "text", { x: x - 7, y: Y(v) + 4, "text-anchor": "end" }, num(v));
+    add(svg, "text", { x: x - 10, y: Y(v) + 4, "text-anchor": "end" }, num(v));
   }
   add(svg, "path", { d: `M${x},${y}v${h}h${w}` });
   add(svg, "text", { x: x + w / 2, y: y + h + 37, "text-anchor": "middle" }, xlabel);
@@ -181,9 +183,13 @@ export function plot(svg, [x, y, w, h], [x0, x1], [y0, y1], xlabel, ylabel) {
     const d = points.map(([a, b]) => X(a).toFixed(2) + " " + Y(b).toFixed(2)).join("L");
     return add(inner, "path", { class: kind, d: "M" + d + end });
   };
+  const move = (node, a, b) => {
+    node.setAttribute("cx", X(a));
+    node.setAttribute("cy", Y(b));
+  };
   const dot = (a, b, kind = "", r = 6) => add(svg, "circle", { cx: X(a), cy: Y(b), r, class: kind });
   return { X, Y, A: (px) => x0 + (px - x) * (x1 - x0) / w, B: (py) => y1 - (py - y) * (y1 - y0) / h,
-    path, dot, box: [x, y, w, h] };
+    path, dot, move, box: [x, y, w, h] };
 }
 
 export const range = (n, f) => Array.from({ length: n + 1 }, (_, i) => f(i / n));

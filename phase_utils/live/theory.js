@@ -63,7 +63,8 @@ export function branches(p) {
   });
 }
 
-const on = (p, b, gamma) => {
+// The point at gamma of one branch.
+export const on = (p, b, gamma) => {
   const t = root((s) => Math.log(at(p, s).gamma / gamma), b.lo, b.hi);
   return { ...at(p, t), kind: b.kind };
 };
@@ -78,34 +79,11 @@ export function stationary(p, gamma, pieces = branches(p)) {
   return (origin(p, gamma) ? [zero] : []).concat(found.reverse());
 }
 
-export const best = (points) =>
-  points.filter((s) => s.kind < 0).reduce((x, y) => (y.loss < x.loss ? y : x));
+// The minima, each told whether it is global; at coexistence several are.
+export function minimaOf(p, points) {
+  const minima = points.filter((s) => s.kind < 0), least = Math.min(...minima.map((s) => s.loss));
+  return minima.map((s) => ({ ...s, global: s.loss - least <= 1e-9 * signal(p) ** 2 / p.a[0] }));
+}
 
 export const spinodals = (pieces) =>
   pieces.slice(1).map((b) => b.from).sort((x, y) => x.gamma - y.gamma);
-
-// First-order transitions of the global minimum, gamma ascending, along its lower envelope.
-export function transitions(p, pieces = branches(p)) {
-  const minima = pieces.filter((b) => b.kind < 0), found = [];
-  if (p.D <= 1) return found;
-  for (let i = 0; i < minima.length;) {
-    const b = minima[i], rivals = [];
-    for (let j = i + 1; j <= minima.length; j++) {
-      const c = minima[j];
-      const low = Math.max(b.low, c ? c.low : 0), high = Math.min(b.high, c ? c.high : Infinity);
-      const ahead = (gamma) => on(p, b, gamma).loss - (c ? on(p, c, gamma).loss : 0);
-      if (low < high && ahead(low) < 0 && ahead(high) > 0) rivals.push([root(ahead, low, high), j]);
-    }
-    if (!rivals.length) {
-      i++;
-      continue;
-    }
-    const [gamma, j] = rivals.reduce((x, y) => (y[0] < x[0] ? y : x));
-    const points = stationary(p, gamma, pieces), below = on(p, b, gamma);
-    const above = j < minima.length ? on(p, minima[j], gamma) : points[0];
-    const tops = points.filter((s) => s.kind > 0 && s.B > above.B && s.B < below.B);
-    found.push({ gamma, below, above, barrier: Math.max(...tops.map((s) => s.loss)) - below.loss });
-    i = j;
-  }
-  return found;
-}
