@@ -230,7 +230,7 @@ def _shortened(source: str) -> str:
             pieces[i] = re.sub(r"\s*([^\w$\s])\s*", r"\1", re.sub(r"\s+", " ", piece))
         elif piece.startswith("//"):
             pieces[i] = ""
-        elif "\n" in piece:
+        elif piece.startswith("`\n"):
             pieces[i] = re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"\s+", " ", piece))
     return "".join(pieces)
 

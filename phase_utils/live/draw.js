@@ -2,7 +2,7 @@
 const NS = "http://www.w3.org/2000/svg";
 
 const CSS = `
-.live { --learned: #0072b2; --top: #d55e00; --jump: #00805d; color: inherit; margin: 1rem 0;
+.live { --learned: #0072b2; --top: #d55e00; --jump: #00805d; color: inherit; margin: 1rem 0; text-align: start;
  --paper: var(--pst-color-background, var(--jp-layout-color0, Canvas)); font-size: 0.9rem; }
 :is(html[data-theme="dark"], [data-jp-theme-light="false"]) .live { --learned: #56b4e9;
  --top: #ff8f4d; --jump: #2fd0a0; }
@@ -33,7 +33,7 @@ const CSS = `
 .live circle.full { fill: var(--learned); }
 .live circle.top { stroke: var(--top); }
 .live circle.handle { fill: currentColor; stroke: var(--paper); }
-.live p { margin: 0.6rem 0; min-height: 4.6em; line-height: 1.5; }
+.live p { margin: 0.6rem 0; min-height: 3.1em; line-height: 1.5; }
 .live label { display: grid; grid-template-columns: 8.5rem minmax(0, 1fr) 3.6rem; gap: 0.7rem;
  align-items: center; min-height: 2rem; margin: 0; }
 .live input { accent-color: var(--learned); width: 100%; margin: 0; height: 1.6rem; }
@@ -42,7 +42,8 @@ const CSS = `
  border-radius: 0.3rem; padding: 0.25rem 0.8rem; margin: 0.5rem 0.6rem 0 0; cursor: pointer; }
 .live button:disabled { opacity: 0.45; cursor: default; }
 .live :is(button, input):focus-visible { outline: 3px solid var(--learned); outline-offset: 2px; }
-@media (max-width: 600px) { .live label { grid-template-columns: 7rem minmax(0, 1fr) 3.4rem; } }
+@media (max-width: 600px) { .live label { grid-template-columns: 7rem minmax(0, 1fr) 3.4rem; }
+ .live p { min-height: 6.1em; } }
 @media screen { .pu-live[data-ready] > .pu-live-static { display: none; } }
 @media print { .pu-live[data-ready] > .live, .live :is(label, button) { display: none; } }`;
 

@@ -67,8 +67,8 @@ function draw(svg, width, get, set) {
   const states = points.map((s) => `R = ${num(s.R)}${s.kind > 0 ? " (unstable)" : ""}`).join(", ");
   const equal = minima.length > 1 && minima.every((s) => s.global);
   return `γ = ${num(gamma)}: ${states}. `
-    + (areas.length ? `Areas between line and curve: ${areas.map((v) => num(v)).join(", ")}; ${
-      equal ? "equal, the phases coexist. " : "not equal. "}` : "")
+    + (areas.length ? `Areas between line and curve: ${areas.map((v) => num(v)).join(", ")}; ` : "")
+    + (areas.length ? equal ? "equal, the phases coexist. " : "not equal. " : "")
     + `Lowest: ${equal ? "both" : ground.B ? "learned" : "trivial"}, L − E[y²] = ${num(ground.loss)}. `
     + (p.D > 1 ? `Coexistence at γ = ${num(star)}.`
       : p.D === 1 ? `Critical point at γ = ${num(E)}.` : "No transition.");
