@@ -107,6 +107,7 @@ def _landscape(axis: "Axes", land: Landscape, gamma: float) -> None:
     zero = land.moments.Eyy
     axis.axhline(0, color="0.5", lw=1, ls="--")
     axis.plot(grid, land.loss(grid, gamma) - zero, color=LEARNED)
-    axis.plot(minima, land.loss(minima, gamma) - zero, "o", color=LEARNED, markersize=7)
-    axis.plot(tops, land.loss(tops, gamma) - zero, "o", color=TOP, mfc="none", markersize=7)
+    for places, style in ((minima, {}), (tops, {"color": TOP, "mfc": "none"})):
+        heights = [float(land.loss(place, gamma)) - zero for place in places]
+        axis.plot(places, heights, "o", **{"color": LEARNED, "markersize": 7, **style})
     axis.set(xlabel="order parameter B", ylabel="loss − E[y²]")

@@ -96,13 +96,15 @@ export function mount({ model, el }, { title, sliders, buttons = [], draw }) {
     button.onclick = () => act(get, set, svg);
     return () => { button.disabled = !can(get); };
   });
+  let drawn = 0;
   const update = () => {
-    if (!root.clientWidth) return;
+    drawn = root.clientWidth;
+    if (!drawn) return;
     shown.concat(pressed).forEach((f) => f());
     svg.replaceChildren();
     svg.boxes = [];
     svg.areas = [];
-    const text = draw(svg, root.clientWidth, get, set).replaceAll(" = ", "\u00a0=\u00a0");
+    const text = draw(svg, drawn, get, set).replaceAll(" = ", "\u00a0=\u00a0");
     if (reading.textContent !== text) reading.textContent = text;
     svg.setAttribute("aria-label", `${title} ${text}`);
   };
@@ -128,7 +130,8 @@ export function mount({ model, el }, { title, sliders, buttons = [], draw }) {
     held = -1;
   };
   svg.onpointercancel = () => { held = -1; };
-  const watch = new ResizeObserver(update);
+  update();
+  const watch = new ResizeObserver(() => root.clientWidth !== drawn && update());
   watch.observe(root);
   model.on("change", update);
   return () => {
