@@ -90,14 +90,13 @@ function draw(svg, width, get, set) {
   svg.play = () => {
     const start = performance.now();
     const step = (now) => {
-      const part = Math.min(1, Math.max(0, (now - start) / 1800)), t = part * time;
-      const k = Math.max(1, track.findIndex((q) => q[0] >= t)), [[t0, b0], [t1, b1]] = track.slice(k - 1);
-      const b = b0 + (b1 - b0) * (t - t0) / (t1 - t0);
-          place(ball, hill.X(b), hill.Y(balanced(p, b, gamma)));
-      place(clock, course.X(t), course.Y(b));
+      const part = Math.min(1, Math.max(0, (now - start) / 1800));
+      const [t, b] = track.find((q) => q[0] >= part * time);
+      hill.move(ball, b, balanced(p, b, gamma));
+      course.move(clock, t, b);
       if (part < 1 && ball.isConnected) requestAnimationFrame(step);
     };
-    if (!calm() && track.length > 1) requestAnimationFrame(step);
+    if (!calm()) requestAnimationFrame(step);
   };
   area(svg, hill.box, (px) => set({ B: hill.A(px) }), () => svg.play());
 
