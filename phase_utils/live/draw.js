@@ -9,12 +9,12 @@ const CSS = `
 .live > svg { display: block; width: 100%; height: auto; font-size: 13px; user-select: none; }
 .live svg text { fill: currentColor; stroke: var(--paper); stroke-width: 3px;
  stroke-linejoin: round; paint-order: stroke; }
-.live .i, .live i { font-family: "STIX Two Math", Cambria, "Times New Roman", serif;
+.live .i, .live i { font-family: "STIX Two Math", Cambria, serif;
  font-style: italic; font-size: 1.1em; }
 .live path, .live line { fill: none; stroke: currentColor; stroke-width: 1; }
 .live .grid { stroke-opacity: 0.13; }
 .live .thin { stroke-dasharray: 5 4; stroke-opacity: 0.75; }
-.live .curve { stroke-width: 2.4; stroke: var(--learned); stroke-linejoin: round; }
+.live .curve { stroke-width: 2.4; stroke: var(--learned); }
 .live .mark { stroke-width: 2; }
 .live .trail { stroke-width: 5; stroke-opacity: 0.6; stroke-linecap: round; }
 .live .unstable { stroke: var(--top); stroke-dasharray: 7 4; stroke-width: 2; }
@@ -149,7 +149,7 @@ export function area(svg, box, move, drop, kind = "") {
   svg.areas.push([...box, move, drop]);
 }
 
-// A text that is left out where it would lie on an earlier one, and moved in at the edges.
+// A text that is left out where it would lie on an earlier one or on a point, and moved in at the edges.
 export function note(svg, x, y, text, attrs = {}) {
   const node = add(svg, "text", { x, y, "text-anchor": "middle", ...attrs }, text);
   const b = node.getBBox(), wide = svg.viewBox.baseVal.width;
@@ -191,7 +191,10 @@ export function plot(svg, [x, y, w, h], [x0, x1], [y0, y1], xlabel, ylabel) {
     node.setAttribute("cx", X(a));
     node.setAttribute("cy", Y(b));
   };
-  const dot = (a, b, kind = "", r = 6) => add(svg, "circle", { cx: X(a), cy: Y(b), r, class: kind });
+  const dot = (a, b, kind = "", r = 6) => {
+    svg.boxes.push([X(a) - r, Y(b) - r, X(a) + r, Y(b) + r]);
+    return add(svg, "circle", { cx: X(a), cy: Y(b), r, class: kind });
+  };
   return { X, Y, A: (px) => x0 + (px - x) * (x1 - x0) / w, B: (py) => y1 - (py - y) * (y1 - y0) / h,
     path, dot, move, box: [x, y, w, h] };
 }

@@ -1,4 +1,4 @@
-import { at, branches, minimaOf, on, signal, spinodals, stationary } from "./theory.js";
+import { at, branches, minimaOf, on, signal, spinodals, stationary, unit } from "./theory.js";
 import { critical, transitions } from "./transitions.js";
 import { area, mount, note, num, plot, range, size } from "./draw.js";
 
@@ -16,7 +16,7 @@ function draw(svg, width, get, set) {
 
   const far = Math.max(1.25 * Math.max(...ends.map((s) => s.gamma), p.D > 1 ? 0 : E), gamma);
   const widest = 1.08 * pieces[0].from.R;
-  const high = 1.4 * Math.max(...ends.concat(points).map((s) => s.loss), 0.01 * E * E / p.a[0]);
+  const high = 1.4 * Math.max(...ends.concat(points).map((s) => s.loss), 0.01 * unit(p));
   const low = Math.min(1.3 * ground.loss, -3 * high);
   const state = plot(svg, left, [0, widest], [0, far], "squared norm *R*", "weight decay *γ*");
   const free = plot(svg, right, [0, far], [low, high], "weight decay *γ*", "loss − E[*y*²]");
@@ -43,6 +43,12 @@ function draw(svg, width, get, set) {
   }
   state.path([[0, gamma], [widest, gamma]], "jump mark");
   free.path([[gamma, low], [gamma, high]], "jump mark");
+  for (const s of points) {
+    const global = minima.some((m) => m.B === s.B && m.global);
+    const kind = s.kind > 0 ? "top" : global ? "full" : "";
+    state.dot(s.R, gamma, kind);
+    free.dot(gamma, s.loss, kind);
+  }
   for (const s of ends) {
     note(svg, state.X(s.R), state.Y(s.gamma) - 9, "spinodal", { class: "spinodal" });
     note(svg, free.X(s.gamma) + 6, free.Y(s.loss) - 8, "spinodal", { class: "spinodal" });
@@ -53,14 +59,8 @@ function draw(svg, width, get, set) {
   named(state, [deep.R, deep.gamma], "learned", -8, 4, "end");
   if (p.D >= 1) named(state, [0, far], "trivial", 8, 14, "start");
   if (p.D >= 1) named(free, [far, 0], "trivial", 0, 18, "end");
-  const half = on(p, pieces[0], Math.min(0.7 * far, 0.7 * pieces[0].high));
-  named(free, [half.gamma, half.loss], "learned", -9, -4, "end");
-  for (const s of points) {
-    const global = minima.some((m) => m.B === s.B && m.global);
-    const kind = s.kind > 0 ? "top" : global ? "full" : "";
-    state.dot(s.R, gamma, kind);
-    free.dot(gamma, s.loss, kind);
-  }
+  const half = on(p, pieces[0], 0.45 * Math.min(far, pieces[0].high));
+  named(free, [half.gamma, half.loss], "learned", 9, 14, "start");
   area(svg, left, (_, y) => set({ gamma: state.B(y) }), null, "plane");
   area(svg, right, (px) => set({ gamma: free.A(px) }));
 
@@ -69,7 +69,7 @@ function draw(svg, width, get, set) {
   return `γ = ${num(gamma)}: ${states}. `
     + (areas.length ? `Areas between line and curve: ${areas.map((v) => num(v)).join(", ")}; ` : "")
     + (areas.length ? equal ? "equal, the phases coexist. " : "not equal. " : "")
-    + `Lowest: ${equal ? "both" : ground.B ? "learned" : "trivial"}, L − E[y²] = ${num(ground.loss)}. `
+    + `Lowest: ${equal ? "both" : ground.B ? "learned" : "trivial"}, L\u00a0−\u00a0E[y²] = ${num(ground.loss)}. `
     + (p.D > 1 ? `Coexistence at γ = ${num(star)}.`
       : p.D === 1 ? `Critical point at γ = ${num(E)}.` : "No transition.");
 }

@@ -1,4 +1,4 @@
-import { branches, loss, minimaOf, signal, spinodals, spread, stationary } from "./theory.js";
+import { branches, loss, minimaOf, signal, spinodals, spread, stationary, unit } from "./theory.js";
 import { critical, transitions } from "./transitions.js";
 import { add, area, mount, note, num, plot, range, size } from "./draw.js";
 
@@ -12,7 +12,7 @@ function draw(svg, width, get, set) {
   const pieces = branches(p), ends = spinodals(pieces), jumps = transitions(p, pieces);
   const points = stationary(p, gamma, pieces), minima = minimaOf(p, points);
   const tops = points.filter((s) => s.kind > 0), ground = minima.find((s) => s.global);
-  const high = 1.2 * Math.max(...ends.concat(points).map((s) => s.loss), 0.02 * E * E / p.a[0]);
+  const high = 1.2 * Math.max(...ends.concat(points).map((s) => s.loss), 0.02 * unit(p));
   const low = Math.min(1.35 * ground.loss, -0.7 * high), wide = 1.2 * pieces[0].from.B;
   const x = 52, w = width - x - 12, h = width < 500 ? 230 : 290, base = h + 150;
   size(svg, width, base + 48);
@@ -25,15 +25,14 @@ function draw(svg, width, get, set) {
   if (top) {
     main.path([[top.B, top.loss], [top.B, ground.loss]], "spinodal mark");
     main.path([[ground.B, ground.loss], [top.B, ground.loss]], "thin");
-    note(svg, main.X(top.B), main.Y(top.loss) - 13, "barrier", { class: "spinodal" });
   }
   tops.forEach((s) => main.dot(s.B, s.loss, "top"));
+  minima.forEach((s) => main.dot(s.B, s.loss, s.global ? "full" : ""));
   for (const s of minima) {
-    main.dot(s.B, s.loss, s.global ? "full" : "");
-    const name = (s.B ? "learned" : "trivial") + (s.global ? "" : ", metastable");
-    note(svg, main.X(s.B) + (s.B ? 0 : 10), main.Y(s.loss) + 24, name,
+    note(svg, main.X(s.B) + (s.B ? 0 : 10), main.Y(s.loss) + 24, s.B ? "learned" : "trivial",
       { "text-anchor": s.B ? "middle" : "start" });
   }
+  if (top) note(svg, main.X(top.B), main.Y(top.loss) - 13, "barrier", { class: "spinodal" });
 
   // the axis of gamma, with the phases of the global minimum
   const end = p.D > 1 ? ends.at(-1).gamma : E, far = Math.max(1.3 * end, gamma);
@@ -62,7 +61,7 @@ function draw(svg, width, get, set) {
   const many = minima.length > 1;
   const named = (s) => `B = ${num(s.B)}` + (many ? s.global ? " (global)" : " (metastable)" : "");
   return `γ = ${num(gamma)}: ${words[minima.length]} minim${many ? "a" : "um"}, `
-    + minima.map(named).join(" and ")
+    + minima.map(named).join(", ")
     + (top ? `; barrier ${num(top.loss - ground.loss)} above the global minimum. ` : ". ")
     + (jumps.length ? `Coexistence at γ = ${list(jumps)}, ` : "")
     + (ends.length ? `spinodal${ends.length > 1 ? "s" : ""} at γ = ${list(ends)}.` : "")

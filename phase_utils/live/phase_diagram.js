@@ -1,4 +1,4 @@
-import { branches, minimaOf, signal, stationary } from "./theory.js";
+import { branches, minimaOf, signal, stationary, unit } from "./theory.js";
 import { add, area, calm, mount, note, num, plot, range, size } from "./draw.js";
 
 const problem = (get) => ({ a: get("a"), e: get("e"), D: get("depth"), N: get("noise_factor") });
@@ -63,11 +63,11 @@ function draw(svg, width, get, set) {
   const label = (D, g, text, kind = "") => note(svg, map.X(D), map.Y(g), text, { class: `bare ${kind}` });
   label(2.4, 0.06 * coexistence({ ...p, D: 2.4 }), "coexistence", "jump");
   label(4.4, 0.75 * E, "trivial");
-  label(1.5, 0.55 * coexistence({ ...p, D: 1.5 }), "learned");
+  label(1.3, 0.19 * E, "learned");
   if (beside) label(5.1, 1.28 * coexistence({ ...p, D: 5.1 }), "metastable");
   area(svg, map.box, (px, py) => set({ depth: map.A(px), gamma: map.B(py) }), null, "plane");
 
-  const high = 1.3 * Math.max(...tops.map((s) => s.loss), 0.02 * E * E / p.a[0], balanced(p, B, gamma));
+  const high = 1.3 * Math.max(...tops.map((s) => s.loss), 0.02 * unit(p), balanced(p, B, gamma));
   const low = Math.min(1.35 * Math.min(...minima.map((s) => s.loss)), -0.4 * high);
   const wide = Math.max(1.2 * (E / (p.N * p.a[0])) ** (1 / (p.D + 1)), 1.02 * B);
   const hill = plot(svg, [x2, y2, w, h], [0, wide], [low, high], "order parameter *B*", "loss − E[*y*²]");
@@ -103,7 +103,7 @@ function draw(svg, width, get, set) {
   const many = minima.length > 1;
   return `D = ${num(p.D, 3)}, γ = ${num(gamma)}: ${many ? "two minima" : "one minimum"}, `
     + minima.map((s) => `B = ${num(s.B)}${many ? s.global ? " (global)" : " (metastable)" : ""}`)
-      .join(" and ")
+      .join(", ")
     + (tops.length ? `, pass at B = ${num(tops[0].B)}` : "")
     + `. From B = ${num(B)} the flow goes to B = ${num(end.B)}, ${end.B ? "learned" : "trivial"}.`;
 }

@@ -9,6 +9,9 @@ export const spread = (a, power) => {
 
 export const signal = (p) => Math.hypot(...p.e);
 
+// The unit of losses in a drawing.
+export const unit = (p) => signal(p) ** 2 / Math.max(...p.a);
+
 // Eq. 6 at B, the first layer being the best one.
 export function loss(p, B, gamma) {
   const v = B ** (2 * p.D);
@@ -82,7 +85,7 @@ export function stationary(p, gamma, pieces = branches(p)) {
 // The minima, each told whether it is global; at coexistence several are.
 export function minimaOf(p, points) {
   const minima = points.filter((s) => s.kind < 0), least = Math.min(...minima.map((s) => s.loss));
-  return minima.map((s) => ({ ...s, global: s.loss - least <= 1e-9 * signal(p) ** 2 / p.a[0] }));
+  return minima.map((s) => ({ ...s, global: s.loss - least <= 1e-9 * unit(p) }));
 }
 
 export const spinodals = (pieces) =>
