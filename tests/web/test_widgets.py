@@ -18,14 +18,11 @@ from phase_utils.execution import STATIC, scrub_text
 
 NAMES = ("landscape", "equation_of_state", "phase_diagram")
 LIMIT = 15_000  # bytes of what is delivered for one figure: script, helpers and model
-PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8">
+PAGE = """<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>Live</title>
-<style>html {{ color: {ink}; background: {paper}; --pst-color-background: {paper} }}</style>
-<body>{body}</body></html>"""
-THEMES = {
-    "light": {"theme": "light", "ink": "#222832", "paper": "#ffffff"},
-    "dark": {"theme": "dark", "ink": "#ced6dd", "paper": "#14181e"},
-}
+<style>html {{ color: #222832; background: white; --pst-color-background: white }}
+html[data-theme="dark"] {{ color: #ced6dd; background: #14181e; --pst-color-background: #14181e }}
+</style><body>{body}</body></html>"""
 # all that the formulas say about one problem
 ASK = """(problems) => problems.map(([p, gamma, B]) => {
   const pieces = T.branches(p);
@@ -85,9 +82,9 @@ def visit(context, pages, tmp_path):
     """A function that opens a figure in a tab of its own; nothing may go wrong there."""
     tabs, problems = [], []
 
-    def opened(name, theme="light", **options):
-        path = tmp_path / f"{name}-{theme}.html"
-        path.write_text(PAGE.format(body=pages[name], **THEMES[theme]), encoding="utf-8")
+    def opened(name, **options):
+        path = tmp_path / f"{name}.html"
+        path.write_text(PAGE.format(body=pages[name]), encoding="utf-8")
         tab = context(**options).new_page()
         tabs.append(tab)
         tab.on("console", lambda m: problems.append(m.text))
@@ -360,10 +357,9 @@ def test_motion_is_left_out_on_request(visit):
     assert tab.locator("svg[role=img]").last.inner_html() == moved
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", NAMES)
-def test_page_is_accessible_and_fits_a_phone(visit, name, theme):
-    tab = visit(name, theme, viewport=PHONE)
+def test_page_is_accessible_and_fits_a_phone(visit, name):
+    tab = visit(name, viewport=PHONE)
     assert tab.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     drawing = tab.locator(".live > svg")
     assert drawing.get_attribute("role") == "img"
@@ -373,10 +369,19 @@ def test_page_is_accessible_and_fits_a_phone(visit, name, theme):
         said = slider.evaluate("e => e.labels[0].innerText")
         assert said.strip()
         assert slider.get_attribute("aria-valuetext") in said
-    # ink and texts follow the page; no text lies on another or outside of the drawing
-    ink = tab.evaluate("getComputedStyle(document.documentElement).color")
-    fills = "es => [...new Set(es.map(e => getComputedStyle(e).fill))]"
-    assert ink in tab.locator(".live svg text:not([class])").evaluate_all(fills)
+    # texts and points take the colours of the page, at once when it changes them
+    seen = []
+    for theme in ("light", "dark"):
+        tab.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+        ink = tab.evaluate("getComputedStyle(document.documentElement).color")
+        fills = tab.locator(".live svg text:not([class])").evaluate_all(
+            "es => [...new Set(es.map(e => getComputedStyle(e).fill))]"
+        )
+        assert fills == [ink]
+        line = tab.locator(".live path.curve").first
+        seen.append((ink, line.evaluate("e => getComputedStyle(e).stroke")))
+    assert all(light != dark for light, dark in zip(*seen, strict=True))
+    # no text lies on another or outside of the drawing
     boxes = tab.locator(".live > svg text").evaluate_all(
         "es => es.map(e => { const b = e.getBoundingClientRect();"
         " return [b.left, b.top, b.right, b.bottom, e.textContent]; })"
