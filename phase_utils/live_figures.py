@@ -51,7 +51,7 @@ def state_curve(figure: "Figure", state: Mapping[str, Any]) -> None:
     """Draw gamma(R) with Maxwell's areas, and the loss of the same states."""
     land, gamma = landscape_of(state), state["gamma"]
     ends = land.curve.spectrum.left, land.curve.spectrum.right
-    s = np.linspace(ends[0] + 32, ends[1] - 32, 400)  # what is beyond is too small to be seen
+    s = np.linspace(ends[0] + 22, ends[1] - 32, 500)  # what is beyond is too small to be seen
     decay = np.exp(land.curve.log_gamma(s)[0])
     R = (land.depth + 1) * land.curve.norm(s)
     loss = land.curve.data_loss(s) + decay * R - land.moments.Eyy
@@ -100,14 +100,22 @@ def diagram(figure: "Figure", state: Mapping[str, Any]) -> None:
 
 
 def _landscape(axis: "Axes", land: Landscape, gamma: float) -> None:
-    B, kind = land.stationary(gamma)
-    minima, tops = land.minima(gamma), B[kind > 0]
+    states, kind = land.stationary(gamma)
+    minima, tops = land.minima(gamma), states[kind > 0]
     wide = 1.2 * np.exp(land.curve.spectrum.log_beta2 / (2 * land.depth + 2))
     grid = np.linspace(0, wide, 400)
     zero = land.moments.Eyy
     axis.axhline(0, color="0.5", lw=1, ls="--")
     axis.plot(grid, land.loss(grid, gamma) - zero, color=LEARNED)
-    for places, style in ((minima, {}), (tops, {"color": TOP, "mfc": "none"})):
-        heights = [float(land.loss(place, gamma)) - zero for place in places]
-        axis.plot(places, heights, "o", **{"color": LEARNED, "markersize": 7, **style})
+    for places, colour, fill in ((minima, LEARNED, LEARNED), (tops, TOP, "none")):
+        for B in places:
+            loss = float(land.loss(B, gamma)) - zero
+            axis.plot(B, loss, "o", color=colour, markerfacecolor=fill, markersize=7)
+            name = "barrier" if colour == TOP else "learned" if B else "trivial"
+            place: dict[str, Any] = {"xytext": (0, 9 if colour == TOP else -17)}
+            place |= {"textcoords": "offset points", "ha": "center" if B else "left"}
+            axis.annotate(name, (B, loss), **place)
+    heights = land.loss(np.concatenate([states, [0]]), gamma) - zero
+    span = max(float(np.ptp(heights)), 1e-3 * zero)
+    axis.set(ylim=(heights.min() - 0.5 * span, heights.max() + span))
     axis.set(xlabel="order parameter B", ylabel="loss − E[y²]")
