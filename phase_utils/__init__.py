@@ -24,7 +24,7 @@ from phase_utils.training import Result, train
 from phase_utils.transitions import Spinodal, Transition
 
 # loaded when first used: these need matplotlib, scikit-learn or the notebook tools
-_LAZY = ("chapters", "claims", "data", "grid", "plotting", "provenance")
+_LAZY = ("chapters", "claims", "data", "grid", "plotting", "provenance", "widgets")
 
 __all__ = [
     "Chains",

@@ -2,12 +2,13 @@
 of its own, and chapters that carry the number of their file.
 
 Generated pages have modules of their own, `previews` writes what links show, `execute_ahead`
-executes chapters side by side, `take_away` offers notebooks, `print_pages` makes the book in print;
-all are set up here.
+executes chapters side by side, `take_away` offers notebooks, `print_pages` makes the book in print,
+`live_pages` puts live figures into plain pages; all are set up here.
 """
 
 import hashlib
 import html
+import os
 import re
 import shutil
 from importlib import metadata
@@ -19,6 +20,7 @@ import benchmark_pages
 import claim_pages
 import execute_ahead
 import guide_pages
+import live_pages
 import previews
 import print_pages
 import take_away
@@ -28,6 +30,8 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx_external_toc.collectors import TocTreeCollectorWithStyles as Collector
+
+from phase_utils import execution
 
 MATHJAX = "sphinx-mathjax-offline"
 # All that a page asks for: TeX input with its extensions, CHTML output with its fonts.
@@ -138,6 +142,7 @@ def mend_names(
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect all of the above."""
+    os.environ[execution.STATIC] = "1"  # the kernels of the chapters inherit it
     Collector.assign_section_numbers = assign_by_file
     NotebookClientCache.start_client = keep_outputs
     app.connect("config-inited", set_cache)
@@ -154,6 +159,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         execute_ahead,
         take_away,
         print_pages,
+        live_pages,
     ):
         part.setup(app)
     return {"version": "1", "env_version": 1, "parallel_read_safe": False}
