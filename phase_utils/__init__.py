@@ -18,6 +18,7 @@ from phase_utils.origin import Origin, TrivialPoint, expand_origin, trivial_poin
 from phase_utils.phase_diagram import phase_diagram
 from phase_utils.quotient import Quotient, collapse_quotient
 from phase_utils.regularisers import norm_power_penalty
+from phase_utils.rescaled import RescaledLandscape, rescaled_landscape
 from phase_utils.settings import Settings
 from phase_utils.sweeps import sweep
 from phase_utils.training import Result, train
@@ -40,6 +41,7 @@ __all__ = [
     "NoTransition",
     "Origin",
     "Quotient",
+    "RescaledLandscape",
     "Result",
     "Settings",
     "Spinodal",
@@ -58,6 +60,7 @@ __all__ = [
     "mode_transitions",
     "norm_power_penalty",
     "phase_diagram",
+    "rescaled_landscape",
     "sweep",
     "train",
     "trivial_point",
