@@ -6,10 +6,12 @@ from typing import Any
 from phase_utils.classify import NoTransition, Undetermined, classify
 from phase_utils.diagnose import Diagnosis, diagnose
 from phase_utils.hysteresis import hysteresis
+from phase_utils.images import Images, images
 from phase_utils.initialisation import LearningBasin, learning_basin, learning_basin_init
 from phase_utils.landau import Landau, expand_landau
 from phase_utils.landscape import GlobalMinimum, Landscape
 from phase_utils.langevin import Chains, langevin
+from phase_utils.minibatches import Minibatches, train_minibatches
 from phase_utils.modes import Modes, mode_transitions
 from phase_utils.modules import ModuleProblem
 from phase_utils.moments import Moments
@@ -31,10 +33,12 @@ __all__ = [
     "Chains",
     "Diagnosis",
     "GlobalMinimum",
+    "Images",
     "Landau",
     "Landscape",
     "LearningBasin",
     "LinearNetwork",
+    "Minibatches",
     "Modes",
     "ModuleProblem",
     "Moments",
@@ -54,6 +58,7 @@ __all__ = [
     "expand_landau",
     "expand_origin",
     "hysteresis",
+    "images",
     "langevin",
     "learning_basin",
     "learning_basin_init",
@@ -63,6 +68,7 @@ __all__ = [
     "rescaled_landscape",
     "sweep",
     "train",
+    "train_minibatches",
     "trivial_point",
 ]
 
