@@ -75,7 +75,7 @@ class RescaledLandscape:
         scale, height = a[found].copy(), total[found].copy()
         for j, i in enumerate(found):
             scale[j], height[j] = _refined(a, total, int(i))
-        beyond = bool(len(found)) and found[-1] == last
+        beyond = bool(found[-1] == last)
         if found[0] == 0 and a[0] > 0:
             raise ValueError(f"scales must reach down to the first minimum, got {a[0]:g} as least")
         kept = found < last
