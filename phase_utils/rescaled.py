@@ -75,7 +75,7 @@ class RescaledLandscape:
         scale, height = a[found].copy(), total[found].copy()
         for j, i in enumerate(found):
             scale[j], height[j] = _refined(a, total, int(i))
-        beyond = bool(len(found)) and found[-1] == last
+        beyond = bool(found[-1] == last)
         if found[0] == 0 and a[0] > 0:
             raise ValueError(f"scales must reach down to the first minimum, got {a[0]:g} as least")
         kept = found < last
@@ -111,7 +111,7 @@ def rescaled_landscape(
         {"reconstruction": f, "kl": g}, which `RescaledLandscape.total` weighs.
     data : (x, y) with the samples along the first axis. Both may be any tensors that the model
         and the losses read, fixed noise of a sampled latent variable or two views of an image too.
-    scales : (n,), ascending, >= 0, at least 3; a = 0 belongs to them where its minimum counts.
+    scales : (n,), ascending, >= 0, at least 2; a = 0 belongs to them where its minimum counts.
 
     Large data are cut into chunks of samples where the loss is a mean over them, and many scales
     are evaluated at once where the module allows it. BatchNorm in training mode normalises with
@@ -121,8 +121,8 @@ def rescaled_landscape(
     Raises ValueError for unknown names, bad scales, data that do not fit, and a random loss.
     """
     a = non_negative("scales", scales, ndim=(1,))
-    if len(a) < 3 or np.any(np.diff(a) <= 0):
-        raise ValueError("scales must be at least 3 ascending numbers")
+    if len(a) < 2 or np.any(np.diff(a) <= 0):
+        raise ValueError("scales must be at least 2 ascending numbers")
     losses = dict(loss_fn) if isinstance(loss_fn, Mapping) else {"loss": loss_fn}
     if not losses:
         raise ValueError("loss_fn must be a function or name at least one, got none")

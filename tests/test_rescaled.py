@@ -143,7 +143,7 @@ def test_minima_between_grid_points():
 
 def test_bad_input_is_named(samples):
     model = linear(1)
-    for scales in ([0, 1], [0, 2, 1], [-1, 0, 1], [0, np.nan, 1]):
+    for scales in ([1], [0, 2, 1], [-1, 0, 1], [0, np.nan, 1]):
         with pytest.raises(ValueError, match="scales must be"):
             pu.rescaled_landscape(model, squared, samples, scales)
     with pytest.raises(ValueError, match=r"some of 0.weight, 1.weight"):
