@@ -6,7 +6,9 @@ const CSS = `
  --paper: var(--pst-color-background, var(--jp-layout-color0, Canvas)); font-size: 0.9rem; }
 :is(html[data-theme="dark"], [data-jp-theme-light="false"]) .live { --learned: #56b4e9;
  --top: #ff8f4d; --jump: #2fd0a0; }
-.live > svg { display: block; width: 100%; height: auto; font-size: 13px; user-select: none; }
+.live > svg { display: block; width: 100%; height: auto; font-size: 13px; user-select: none;
+ touch-action: pan-y; }
+.live svg * { pointer-events: none; }
 .live svg text { fill: currentColor; stroke: var(--paper); stroke-width: 3px;
  stroke-linejoin: round; paint-order: stroke; }
 .live .i, .live i { font-family: "STIX Two Math", Cambria, serif;
@@ -27,23 +29,20 @@ const CSS = `
 .live .tint2 { fill-opacity: 0.12; }
 .live .tint3 { fill: currentColor; fill-opacity: 0.07; }
 .live .lobe { fill: var(--top); fill-opacity: 0.3; stroke: none; }
-.live .hit { fill: transparent; cursor: crosshair; touch-action: pan-y; }
-.live .plane { touch-action: none; }
 .live circle { stroke-width: 2.2; fill: var(--paper); stroke: var(--learned); }
 .live circle.full { fill: var(--learned); }
 .live circle.top { stroke: var(--top); }
 .live circle.handle { fill: currentColor; stroke: var(--paper); }
 .live p { margin: 0.6rem 0; min-height: 3.1em; line-height: 1.5; }
-.live label { display: grid; grid-template-columns: 8.5rem minmax(0, 1fr) 3.6rem; gap: 0.7rem;
+.live label { display: grid; grid-template-columns: 7.6rem minmax(0, 1fr) 3.5rem; gap: 0.7rem;
  align-items: center; min-height: 2rem; margin: 0; }
 .live input { accent-color: var(--learned); width: 100%; margin: 0; height: 1.6rem; }
 .live output { text-align: right; font-variant-numeric: tabular-nums; }
 .live button { font: inherit; color: inherit; background: none; border: 1px solid currentColor;
  border-radius: 0.3rem; padding: 0.25rem 0.8rem; margin: 0.5rem 0.6rem 0 0; cursor: pointer; }
-.live button:disabled { opacity: 0.45; cursor: default; }
+.live button:disabled { opacity: 0.45; }
 .live :is(button, input):focus-visible { outline: 3px solid var(--learned); outline-offset: 2px; }
-@media (max-width: 600px) { .live label { grid-template-columns: 7rem minmax(0, 1fr) 3.4rem; }
- .live p { min-height: 6.1em; } }
+@media (max-width: 600px) { .live p { min-height: 6.1em; } }
 @media screen { .pu-live[data-ready] > .pu-live-static { display: none; } }
 @media print { .pu-live[data-ready] > .live, .live :is(label, button) { display: none; } }`;
 
@@ -81,7 +80,7 @@ export function mount({ model, el }, { title, sliders, buttons = [], draw }) {
     const decades = lo > 0 && hi / lo > 30;
     const there = decades ? Math.log : Number, back = decades ? Math.exp : Number;
     add(line, "span", {}, label);
-    const input = add(line, "input", { type: "range", min: 0, max: 1000, step: 1, name: key });
+    const input = add(line, "input", { type: "range", min: 0, max: 1000, name: key });
     const value = add(line, "output");
     input.oninput = () =>
       set({ [key]: back(there(lo) + (there(hi) - there(lo)) * input.value / 1000) });
@@ -109,19 +108,25 @@ export function mount({ model, el }, { title, sliders, buttons = [], draw }) {
     svg.setAttribute("aria-label", `${title} ${text}`);
   };
 
-  // listeners on the drawing itself, whose parts are replaced while a pointer moves
+  // The drawing itself is what a pointer meets: its parts are replaced while the pointer moves.
   let held = -1;
   const local = (event) => {
     const box = svg.getBoundingClientRect(), scale = svg.viewBox.baseVal.width / box.width;
     return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
   };
-  svg.onpointerdown = (event) => {
+  const under = (event) => {
     const [x, y] = local(event);
-    held = svg.areas.findIndex(([l, t, w, h]) => x >= l && x <= l + w && y >= t && y <= t + h);
+    return svg.areas.findIndex(([l, t, w, h]) => x >= l && x <= l + w && y >= t && y <= t + h);
+  };
+  svg.onpointerdown = (event) => {
+    held = under(event);
     if (held < 0) return;
     svg.setPointerCapture(event.pointerId);
     svg.onpointermove(event);
   };
+  svg.addEventListener("touchstart", (event) => {
+    if (svg.areas[under(event.touches[0])]?.[6]) event.preventDefault();
+  }, { passive: false });
   svg.onpointermove = (event) => {
     if (held >= 0) svg.areas[held][4](...local(event));
   };
@@ -142,11 +147,11 @@ export function mount({ model, el }, { title, sliders, buttons = [], draw }) {
 
 export const size = (svg, w, h) => svg.setAttribute("viewBox", `0 0 ${w} ${h}`);
 
-// What a pointer held in the box does: move(x, y), drop().
-export function area(svg, box, move, drop, kind = "") {
+// What a pointer held in the box does: move(x, y), drop(); on a plane a finger does not scroll.
+export function area(svg, box, move, drop, plane) {
   const [x, y, width, height] = box;
-  add(svg, "rect", { x, y, width, height, class: `hit ${kind}` });
-  svg.areas.push([...box, move, drop]);
+  add(svg, "rect", { x, y, width, height, class: "hit", fill: "none" });
+  svg.areas.push([...box, move, drop, plane]);
 }
 
 // A text that is left out where it would lie on an earlier one or on a point, and moved in at the edges.

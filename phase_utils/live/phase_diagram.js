@@ -65,7 +65,7 @@ function draw(svg, width, get, set) {
   label(4.4, 0.75 * E, "trivial");
   label(1.3, 0.19 * E, "learned");
   if (beside) label(5.1, 1.28 * coexistence({ ...p, D: 5.1 }), "metastable");
-  area(svg, map.box, (px, py) => set({ depth: map.A(px), gamma: map.B(py) }), null, "plane");
+  area(svg, map.box, (px, py) => set({ depth: map.A(px), gamma: map.B(py) }), null, true);
 
   const high = 1.3 * Math.max(...tops.map((s) => s.loss), 0.02 * unit(p), balanced(p, B, gamma));
   const low = Math.min(1.35 * Math.min(...minima.map((s) => s.loss)), -0.4 * high);
@@ -110,7 +110,7 @@ function draw(svg, width, get, set) {
 
 function render(context) {
   return mount(context, {
-    title: "Phase diagram, and gradient flow in the landscape of one of its points.",
+    title: "Phase diagram, and gradient flow at one of its points.",
     sliders: [["gamma", "weight decay *γ*"], ["depth", "depth *D*"],
       ["noise_factor", "noise factor *N*"], ["B", "start at *B*"]],
     buttons: [["Let it flow", (get, set, svg) => svg.play(), () => !calm()]],

@@ -55,6 +55,17 @@ def slide(tab, label, *keys):
     return float(slider.input_value()) / 1000
 
 
+def finger(tab, start, end):
+    """Drag a finger over a phone's screen, in ten steps."""
+    session = tab.context.new_cdp_session(tab)
+    for k in range(11):
+        x, y = (a + (b - a) * k / 10 for a, b in zip(start, end, strict=True))
+        kind = "touchMove" if k else "touchStart"
+        point = {"type": kind, "touchPoints": [{"x": x, "y": y}]}
+        session.send("Input.dispatchTouchEvent", point)
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
 @pytest.fixture(scope="module")
 def pages():
     """The page of each figure, made once."""
@@ -259,7 +270,7 @@ def test_landscape_is_read_and_moved(visit):
     tab.mouse.up()
     tab.mouse.move(x + 0.6 * length, y)  # no longer held
     assert values(shown(tab), "γ")[0] == pytest.approx(0.25 * far, rel=0.01)
-    tab.touchscreen.tap(x + 0.75 * length, y)
+    finger(tab, (x + 0.4 * length, y), (x + 0.75 * length, y))
     assert values(shown(tab), "γ")[0] == pytest.approx(0.75 * far, rel=0.01)
 
 
@@ -333,7 +344,7 @@ def test_phase_diagram_is_read_and_moved(visit):
 
     plane, hill = (tab.locator("rect.hit").nth(i).bounding_box() for i in range(2))
     place = plane["x"] + 0.5 * plane["width"], plane["y"] + 0.9 * plane["height"]
-    tab.mouse.click(*place)
+    finger(tab, (place[0] + 90, place[1] - 200), place)  # across the plane, without scrolling
     agrees(0.5 + 5.5 / 2, 0.1 * hi, B)
     tab.touchscreen.tap(hill["x"] + 0.8 * hill["width"], hill["y"] + 20)
     wide = 1.2 * 0.45 ** (1 / (1 + values(shown(tab), "D")[0]))
