@@ -4,6 +4,7 @@ VENV ?= .venv
 BUILD := _build
 BIN = $(abspath $(VENV))/bin
 STAMP = $(VENV)/.installed
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 CHAPTERS = $(wildcard notebooks/*.md)
 # runs ruff with the words $(1) on the cells of every chapter, under the chapter's own name; cells
 # are 80 columns wide, which is what a page holds
@@ -15,7 +16,7 @@ export PATH := $(BIN):$(PATH)
 # the chapters multiply many small matrices: a second thread only waits for the first
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help venv book test test-gpu lint format types references requirements clean
+.PHONY: help venv book zip pdf packages publish links test test-gpu lint format types references requirements clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -33,8 +34,45 @@ book: $(STAMP) ## build the book; the first build executes the chapters
 	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf $(BUILD)/.doctrees; exit 1; }
 	@echo "The book: $(BUILD)/html/index.html"
 
+zip: book ## the book as one file that needs no network: _build/phase-book-VERSION.zip
+	$(BIN)/python book/offline.py
+
+# what prints the book, and the Debian packages that have it
+PRINTERS = latexmk xelatex rsvg-convert
+PACKAGES = latexmk texlive-xetex texlive-latex-recommended texlive-latex-extra \
+  texlive-fonts-recommended tex-gyre fonts-freefont-otf librsvg2-bin
+
+pdf: $(STAMP) ## the book in print: _build/phase-book-VERSION.pdf; needs LaTeX
+	@for tool in $(PRINTERS); do command -v $$tool >/dev/null || { \
+	  echo "make pdf needs $$tool. On Debian or Ubuntu: apt-get install $(PACKAGES)"; exit 1; }; done
+	$(BIN)/jupyter-book build . --builder latex -W -n --keep-going \
+	  || { rm -rf $(BUILD)/.doctrees; exit 1; }
+	@$(MAKE) --no-print-directory -C $(BUILD)/latex all-pdf \
+	  LATEXMKOPTS='-interaction=batchmode -halt-on-error -quiet' \
+	  || { tail -n 40 $(BUILD)/latex/phase-book.log; rm -rf $(BUILD)/latex; exit 1; }
+	cp $(BUILD)/latex/phase-book.pdf $(BUILD)/phase-book-$(VERSION).pdf
+	@echo "The book in print: $(BUILD)/phase-book-$(VERSION).pdf"
+
+packages:
+	@echo $(PACKAGES)
+
+# a commit of the pages alone, with no history: each one replaces the last
+publish: ## push what book, zip and pdf built to the branch gh-pages of origin
+	cp $(BUILD)/phase-book-$(VERSION).zip $(BUILD)/html/phase-book.zip
+	cp $(BUILD)/phase-book-$(VERSION).pdf $(BUILD)/html/phase-book.pdf
+	touch $(BUILD)/html/.nojekyll
+	index=$$(mktemp -d)/index; export GIT_INDEX_FILE=$$index; \
+	git --work-tree=$(BUILD)/html add --all --force . && tree=$$(git write-tree) && \
+	commit=$$(git -c user.name=pages -c user.email=pages@localhost \
+	  commit-tree -m "Pages of $$(git rev-parse HEAD)" $$tree) && \
+	git push --force origin $$commit:refs/heads/gh-pages
+	rm $(BUILD)/html/phase-book.zip $(BUILD)/html/phase-book.pdf
+
+links: $(STAMP) ## ask every address outside the book whether it is still there; needs a network
+	$(BIN)/jupyter-book build . --builder linkcheck --keep-going
+
 test: $(STAMP) ## run all tests: package, chapters against their references, built pages
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 test-gpu: $(STAMP) ## run the tests that need a GPU; fails without one
 	PHASE_BOOK_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu tests/test_devices.py

@@ -16,6 +16,9 @@ from nbformat import NotebookNode
 from phase_utils._files import write_atomic
 
 CLAIMS_MIME = "application/vnd.phase-claims+json"
+STATIC = (
+    "PHASE_BOOK_STATIC"  # 1 in kernels whose outputs are kept: what they show must not need one
+)
 CLAIM_STATES = ("pass", "fail", "not applicable", "reduced size", "untested")
 _PATH_FREE = ("image/png", "image/jpeg", "application/pdf")
 _ANSI = r"\x1b\[[0-9;]*m"
@@ -125,6 +128,7 @@ def _kernel_manager() -> type:
                 argv=[*command, "-f", "{connection_file}", "--log-level=ERROR"],
                 display_name="Python 3",
                 language="python",
+                env={STATIC: "1"},
             )
 
     return RunningInterpreter

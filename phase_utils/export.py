@@ -82,14 +82,18 @@ def glued(nb: NotebookNode) -> dict[str, dict[str, Any]]:
     return found
 
 
-def readable(nb: NotebookNode) -> NotebookNode:
+def readable(
+    nb: NotebookNode, values: Mapping[str, Mapping[str, Any]] | None = None
+) -> NotebookNode:
     """Return a copy of an executed notebook whose Markdown needs no MyST to be read.
 
     Theorems, proofs, exercises, admonitions and labelled equations become plain Markdown, glued
     values and references become text, and a figure's caption follows it in a cell of its own.
+
+    `values` are glued values that the cells do not hold: content by mime type, by name.
     """
     nb = copy.deepcopy(nb)
-    converter = Converter(glued(nb))
+    converter = Converter({**(values or {}), **glued(nb)})
     cells: list[NotebookNode] = []
     for _ in range(2):  # a reference may point forward: the second pass knows every label
         converter.restart()

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
-_STYLE: dict[str, Any] = {
+STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
     "axes.facecolor": "none",
     "axes.grid": True,
@@ -44,7 +44,7 @@ def use_style() -> None:
     SVG for pages, where it stays sharp and can be inverted in dark mode; PDF for print.
     """
     os.environ.setdefault("SOURCE_DATE_EPOCH", "0")  # the same figure is the same file
-    plt.style.use(_STYLE)
+    plt.style.use(STYLE)
     try:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 

@@ -116,6 +116,12 @@ NO_FORMULAS = {
     ("09_linear_origin", "dense_net"): "random weights",
     ("09_linear_origin", "squared"): "a loss that any other may replace",
     ("09_linear_origin", "entropy"): "a loss that any other may replace",
+    ("10_collapse_supervised", "resnet"): "random weights",
+    ("10_collapse_supervised", "train"): "returns the network it trained",
+    ("10_collapse_supervised", "rescaled"): "calls rescaled_landscape",
+    ("10_collapse_supervised", "features"): "evaluates a network; NC1 knows no units",
+    ("10_collapse_supervised", "state"): "gathers what others compute",
+    ("10_collapse_supervised", "share"): "counts right answers",
 }
 # of which only the exponent is claimed: that is made wrong
 POWERS = {

@@ -31,8 +31,9 @@ def test_pins_work_without_a_gpu():
 
 
 def test_pins_satisfy_what_the_project_asks_for():
-    # the peers of the benchmarks are not part of the environment
-    extras = {k: v for k, v in PROJECT["optional-dependencies"].items() if k != "benchmarks"}
+    # the peers of the benchmarks and the downloader of images are not part of the environment
+    outside = {"benchmarks", "images"}
+    extras = {k: v for k, v in PROJECT["optional-dependencies"].items() if k not in outside}
     wanted = chain(PROJECT["dependencies"], *extras.values())
     for requirement in map(Requirement, wanted):
         if requirement.name != PROJECT["name"]:
@@ -44,6 +45,13 @@ def test_pre_commit_uses_the_pinned_versions():
     pins = {pin for hook in hooks for pin in hook.get("additional_dependencies", [])}
     assert pins
     assert pins <= set(LINES)
+
+
+def test_workflows_use_one_version_of_each_action():
+    texts = [path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml")]
+    used = {use for text in texts for use in re.findall(r"uses: (\S+)", text)}
+    assert len(texts) > 1 and all(re.fullmatch(r"actions/[\w-]+@v\d+", use) for use in used)
+    assert len({use.partition("@")[0] for use in used}) == len(used)
 
 
 def test_version_is_the_same_everywhere():

@@ -210,8 +210,8 @@ class ClaimStatus(Generated):
                 self._name(definition) if first else [],
                 [
                     *(self.markdown(definition.statement) if first else []),
-                    *([self.paragraph(f"Expected from: {route}", "claim-note")] if route else []),
-                    *([self.paragraph(reason, "claim-note")] if reason else []),
+                    *([self._note(f"Expected from: {route}")] if route else []),
+                    *([self._note(reason)] if reason else []),
                 ],
                 self._values(result, "measured", "expected", form=".10g"),
                 self._values(result, "deviation", "tolerance", form=".2g"),
@@ -227,6 +227,11 @@ class ClaimStatus(Generated):
                     ),
                 ],
             ]
+
+    @staticmethod
+    def _note(text: str) -> nodes.paragraph:
+        """Return what a check says of itself, which is plain text: `<R>` is no tag."""
+        return nodes.paragraph(text=text, classes=["claim-note"])
 
     def _name(self, definition: claims.Definition) -> list[nodes.Node]:
         name = nodes.paragraph("", "", nodes.strong(text=definition.id))

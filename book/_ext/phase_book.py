@@ -1,11 +1,14 @@
-"""What this book adds to Jupyter Book: a cache that is never stale, MathJax of its own, chapters
-that carry the number of their file, and executed notebooks to download.
+"""What this book adds to Jupyter Book: a cache that is never stale and loses nothing, MathJax
+of its own, and chapters that carry the number of their file.
 
-Generated pages have modules of their own, `previews` writes what links show, and `execute_ahead`
-executes chapters side by side; all are set up here.
+Generated pages have modules of their own, `previews` writes what links show, `execute_ahead`
+executes chapters side by side, `take_away` offers notebooks, `print_pages` makes the book in print,
+`live_pages` puts live figures into plain pages; all are set up here.
 """
 
 import hashlib
+import html
+import os
 import re
 import shutil
 from importlib import metadata
@@ -17,21 +20,36 @@ import benchmark_pages
 import claim_pages
 import execute_ahead
 import guide_pages
-import nbformat
+import live_pages
 import previews
+import print_pages
+import take_away
 from docutils import nodes
+from myst_nb.core.execute.cache import NotebookClientCache
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx_external_toc.collectors import TocTreeCollectorWithStyles as Collector
 
-from phase_utils import execution, export
+from phase_utils import execution
 
 MATHJAX = "sphinx-mathjax-offline"
 # All that a page asks for: TeX input with its extensions, CHTML output with its fonts.
 MATHJAX_PARTS = ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts")
+REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
+LEAD_IN = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<meta http-equiv="refresh" content="0; url={first}">
+</head>
+<body><a href="{first}">{title}</a></body>
+</html>
+"""
 
 assign_in_order = Collector.assign_section_numbers
+start_client = NotebookClientCache.start_client
 
 
 def execution_key(root: Path) -> str:
@@ -55,6 +73,15 @@ def set_cache(app: Sphinx, config: Config) -> None:
     config["nb_execution_cache_path"] = str(folder / execution_key(Path(app.confdir)))
 
 
+def keep_outputs(client: NotebookClientCache) -> None:
+    """Have the notebook that MyST-NB writes carry what the cache holds, and not only its pages."""
+    read = client.notebook
+    start_client(client)
+    if client.notebook is not read:
+        read.update(client.notebook)
+        client._notebook = read
+
+
 def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
     """Copy what pages need of MathJax beside them, so that formulas need no network."""
     if error is not None or app.builder.format != "html":
@@ -68,6 +95,22 @@ def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
         else:
             target.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source / part, target / part)
+
+
+def drop_repeated_ids(app: Sphinx, doctree: nodes.document, _docname: str) -> None:
+    """Take away the ids that every theorem, exercise and proof of a page has in common."""
+    if app.builder.format == "html":
+        for node in doctree.findall(nodes.Element):
+            if REPEATED.intersection(node["ids"]):
+                node["ids"] = []
+
+
+def lead_in(app: Sphinx, error: Exception | None) -> None:
+    """Write the page that leads to the first one, before sphinx-external-toc writes a bare one."""
+    if error is None and app.builder.format == "html":
+        title, first = html.escape(app.config.html_title), f"{app.config.root_doc}.html"
+        page = LEAD_IN.format(title=title, first=first)
+        (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")
 
 
 def assign_by_file(collector: Collector, env: BuildEnvironment) -> list[str]:
@@ -89,24 +132,6 @@ def assign_by_file(collector: Collector, env: BuildEnvironment) -> list[str]:
     return [name for name, new in env.toc_secnumbers.items() if new != before.get(name)]
 
 
-def offer_notebook(
-    app: Sphinx,
-    pagename: str,
-    _template: str,
-    context: dict[str, Any],
-    doctree: nodes.document | None,
-) -> None:
-    """Put the executed chapter, readable in any viewer, behind the page's download button."""
-    executed = Path(app.env.mystnb_config.output_folder) / f"{pagename}.ipynb"
-    if doctree is None or not pagename.startswith("notebooks/") or not executed.is_file():
-        return
-    name = f"{pagename}.ipynb"
-    target = Path(app.outdir) / "_sources" / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    execution.write_notebook(target, export.readable(nbformat.read(executed, as_version=4)))
-    context["ipynb_source"] = name
-
-
 def mend_names(
     _app: Sphinx, _pagename: str, _template: str, context: dict[str, Any], _doctree: Any
 ) -> None:
@@ -117,15 +142,24 @@ def mend_names(
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect all of the above."""
+    os.environ[execution.STATIC] = "1"  # the kernels of the chapters inherit it
     Collector.assign_section_numbers = assign_by_file
+    NotebookClientCache.start_client = keep_outputs
     app.connect("config-inited", set_cache)
+    app.connect("doctree-resolved", drop_repeated_ids)
     app.connect("build-finished", copy_mathjax)
-    app.connect("html-page-context", offer_notebook)
     app.connect("html-page-context", mend_names)
-    claim_pages.setup(app)
-    benchmark_pages.setup(app)
-    guide_pages.setup(app)
-    api_pages.setup(app)
-    previews.setup(app)
-    execute_ahead.setup(app)
+    app.connect("build-finished", lead_in, priority=400)
+    for part in (
+        claim_pages,
+        benchmark_pages,
+        guide_pages,
+        api_pages,
+        previews,
+        execute_ahead,
+        take_away,
+        print_pages,
+        live_pages,
+    ):
+        part.setup(app)
     return {"version": "1", "env_version": 1, "parallel_read_safe": False}

@@ -4,13 +4,12 @@ The pages are opened as files, as a reader of `_build/html/index.html` does. The
 where there is no built book or no browser, unless PHASE_BOOK_REQUIRE_BROWSER is 1.
 """
 
-import os
-import shutil
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from in_browser import DESKTOP, PHONE, missing
 
 HTML = Path(__file__).resolve().parents[2] / "_build" / "html"
 PAGES = sorted(
@@ -18,18 +17,6 @@ PAGES = sorted(
     for path in HTML.rglob("*.html")
     if not path.relative_to(HTML).parts[0].startswith("_")
 )
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = (
-    "--allow-file-access-from-files",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-sync",
-    "--no-first-run",
-)
-PHONE = {"width": 390, "height": 844}
-DESKTOP = {"width": 1280, "height": 900}
 
 # Width by which the page is wider than the window, and the elements that make it so.
 OVERFLOW = """() => {
@@ -113,29 +100,6 @@ def resize(tab, size: dict[str, int]) -> None:
     tab.set_viewport_size(size)
     tab.wait_for_function("width => innerWidth === width", arg=size["width"])
     tab.evaluate(SETTLED)
-
-
-def missing(reason: str) -> None:
-    """Skip, or fail where the checks are required."""
-    if os.environ.get("PHASE_BOOK_REQUIRE_BROWSER") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        missing("no Chromium or Chrome is installed")
-    with sync_playwright() as playwright:
-        # the pages are our own, and a container's root cannot have the sandbox
-        chromium = playwright.chromium.launch(
-            executable_path=path, chromium_sandbox=False, args=list(FLAGS)
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,508 @@
+"""Live figures against the package: their formulas, what they say when moved, and where they run.
+
+The pages are made of `_repr_html_` alone and opened as files, without the network.
+"""
+
+import base64
+import re
+from importlib import resources
+
+import numpy as np
+import pytest
+import torch
+from in_browser import DESKTOP, PHONE
+from scipy.integrate import solve_ivp
+
+import phase_utils as pu
+from phase_utils.execution import STATIC, scrub_text
+
+NAMES = ("landscape", "equation_of_state", "phase_diagram")
+LIMIT = 15_000  # bytes of what is delivered for one figure: script, helpers and model
+PAGE = """<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>Live</title>
+<style>html {{ color: #222832; background: white; --pst-color-background: white }}
+html[data-theme="dark"] {{ color: #ced6dd; background: #14181e; --pst-color-background: #14181e }}
+</style><body>{body}</body></html>"""
+# all that the formulas say about one problem
+ASK = """(problems) => problems.map(([p, gamma, B]) => {
+  const pieces = T.branches(p);
+  return { loss: T.loss(p, B, gamma), points: T.stationary(p, gamma, pieces),
+           ends: T.spinodals(pieces), jumps: T.transitions(p, pieces) };
+})"""
+
+
+def script(html):
+    """The script of a figure's page."""
+    return re.search(r'<script type="module">(.*)</script>', html, re.DOTALL)[1]
+
+
+def shown(tab):
+    """The reading of the figure, with plain spaces and signs."""
+    return tab.locator("p[aria-live]").inner_text().replace("\xa0", " ").replace("−", "-")
+
+
+def values(text, name):
+    """All numbers that a reading gives for `name`."""
+    return [float(v) for v in re.findall(rf"\b{name} = (-?\d+(?:\.\d+)?(?:e-?\d+)?)", text)]
+
+
+def slide(tab, label, *keys):
+    """Move a slider by keys; return its number between 0 and 1."""
+    slider = tab.get_by_role("slider", name=label)
+    slider.focus()
+    for key in keys:
+        slider.press(key)
+    return float(slider.input_value()) / 1000
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """The page of each figure, made once."""
+    return {name: getattr(pu.widgets, name)()._repr_html_() for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def context(browser):
+    """A function that returns a context with the options, the same for the same."""
+    known = {}
+
+    def made(**options):
+        key = repr(sorted(options.items()))
+        if key not in known:
+            known[key] = browser.new_context(**{"viewport": DESKTOP, "offline": True, **options})
+        return known[key]
+
+    yield made
+    for each in known.values():
+        each.close()
+
+
+@pytest.fixture
+def visit(context, pages, tmp_path):
+    """A function that opens a figure in a tab of its own; nothing may go wrong there."""
+    tabs, problems = [], []
+
+    def opened(name, **options):
+        path = tmp_path / f"{name}.html"
+        path.write_text(PAGE.format(body=pages[name]), encoding="utf-8")
+        tab = context(**options).new_page()
+        tabs.append(tab)
+        tab.on("console", lambda m: problems.append(m.text))
+        tab.on("pageerror", lambda error: problems.append(str(error)))
+        tab.on("request", lambda r: r.url.startswith("file:") or problems.append(r.url))
+        tab.goto(path.as_uri())
+        return tab
+
+    yield opened
+    for tab in tabs:
+        tab.close()
+    assert problems == []
+
+
+@pytest.fixture(scope="module")
+def formulas(browser):
+    """A tab in which T holds the formulas of all figures."""
+    tab = browser.new_page()
+    sources = [pu.widgets.module("transitions"), pu.widgets.module("phase_diagram")]
+    encoded = [base64.b64encode(source.encode()).decode() for source in sources]
+    load = "s => import(`data:text/javascript;base64,${s}`)"
+    tab.evaluate(
+        f"async (all) => {{ window.T = Object.assign({{}}, ...await Promise.all("
+        f"all.map({load}))); }}",
+        encoded,
+    )
+    yield tab
+    tab.close()
+
+
+def problem(rng, modes=None, depth=None):
+    """Random spectrum, real depth and noise: for the browser, and the package's landscape."""
+    k = modes or int(rng.integers(1, 5))
+    a = np.exp(rng.uniform(np.log(1e-3), np.log(3), k))
+    e = 0.5 * rng.normal(size=k) * np.sqrt(a)
+    D = float(rng.choice([rng.uniform(0.5, 6), 1, 2, 3])) if depth is None else depth
+    N = float(rng.uniform(1, 4))
+    m = pu.Moments.from_spectrum(a, e, 1.1 * np.sum(e**2 / a))
+    given = {"a": a.tolist(), "e": e.tolist(), "D": D, "N": N}
+    return given, pu.Landscape(m, D, noise_factor=N)
+
+
+def test_formulas_agree_with_the_package(formulas):
+    rng = np.random.default_rng(1)
+    asked = []
+    for _ in range(60):
+        given, land = problem(rng)
+        gamma = land.moments.signal * float(np.exp(rng.uniform(-4, 0.3)))
+        asked.append((given, land, gamma, float(rng.uniform(0.05, 2))))
+    answers = formulas.evaluate(ASK, [[given, gamma, B] for given, _, gamma, B in asked])
+    counts = [0, 0, 0]
+    for (_, land, gamma, B), answer in zip(asked, answers, strict=True):
+        scale, zero = land.moments.Eyy, land.moments.Eyy
+        assert answer["loss"] + zero == pytest.approx(float(land.loss(B, gamma)), rel=1e-9)
+        inner = [s for s in answer["points"] if s["B"] > 0]
+        places, kinds = land.stationary(gamma)
+        assert [s["kind"] for s in inner] == kinds.tolist()
+        assert [s["B"] for s in inner] == pytest.approx(places.tolist(), rel=1e-9)
+        losses = np.array([float(land.loss(place, gamma)) for place in places]) - zero
+        assert [s["loss"] for s in inner] == pytest.approx(losses.tolist(), abs=1e-9 * scale)
+        minima = [s["B"] for s in answer["points"] if s["kind"] < 0]
+        assert minima == pytest.approx(land.minima(gamma).tolist(), rel=1e-9)
+        ends = [s.gamma for s in land.spinodals()]
+        assert [s["gamma"] for s in answer["ends"]] == pytest.approx(ends, rel=1e-9)
+        jumps = [t for t in land.transitions() if t.order == 1]
+        assert len(jumps) == len(answer["jumps"])
+        for mine, theirs in zip(jumps, answer["jumps"], strict=True):
+            heat = theirs["gamma"] * (theirs["below"]["R"] - theirs["above"]["R"])
+            assert theirs["gamma"] == pytest.approx(mine.gamma, rel=1e-9)
+            assert theirs["below"]["B"] == pytest.approx(mine.B_below, rel=1e-9)
+            assert theirs["above"]["B"] == pytest.approx(mine.B_above, rel=1e-9)
+            assert heat == pytest.approx(mine.latent_heat, rel=1e-9)
+            assert theirs["barrier"] == pytest.approx(mine.barrier, abs=1e-9 * scale)
+        counts = np.add(counts, [len(inner) > 1, bool(jumps), len(jumps) > 1])
+    assert min(counts) >= 3  # the random problems had loops, jumps and cascades
+
+
+def test_closed_forms_and_balanced_loss_agree_with_the_package(formulas):
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        given, land = problem(rng, modes=1, depth=float(rng.uniform(1.1, 6)))
+        found = formulas.evaluate("p => [T.coexistence(p), T.spinodal(p)]", given)
+        expected = [land.transitions()[0].gamma, land.spinodals()[0].gamma]
+        assert found == pytest.approx(expected, rel=1e-9)
+        fitted = land.moments.signal / (given["N"] * given["a"][0])
+        B = float(rng.uniform(0.05, 1)) * fitted ** (1 / (given["D"] + 1))
+        gamma = float(rng.uniform(0.1, 1.5)) * expected[0]
+        loss = formulas.evaluate("([p, B, g]) => T.balanced(p, B, g)", [given, B, gamma])
+        expected = float(land.balanced_loss(B, gamma)) - land.moments.Eyy
+        assert loss == pytest.approx(expected, abs=1e-9 * land.moments.Eyy)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_velocity_is_that_of_a_network_under_gradient_flow(formulas, depth):
+    E, width, B, gamma, noise = 0.45, 4, 0.53, 0.11, 0.5
+    m = pu.Moments.isotropic(3, signal=E)
+    network = pu.LinearNetwork(m, depth, width, noise_variance=noise)
+    ones = torch.ones(1, width, width, dtype=torch.float64)
+    direction = torch.from_numpy(m.Exy / E).reshape(1, 1, 3)
+    weights = [B / np.sqrt(width) * ones[:, :, :1] @ direction]
+    weights += [B / width * ones] * (depth - 1) + [B / np.sqrt(width) * ones[:, :1]]
+    _, gradient = network.value_and_gradient(weights, torch.tensor([gamma], dtype=torch.float64))
+    N = (1 + noise / width) ** depth
+    given = [{"a": [1], "e": [E], "D": depth, "N": N}, B, gamma]
+    v = formulas.evaluate("([p, B, g]) => T.velocity(p, B, g)", given)
+    for w, g in zip(weights, gradient, strict=True):  # every layer changes its norm alike
+        torch.testing.assert_close(-g, w * (v / B), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("depth", "B"), [(0.7, 0.05), (1, 0.02), (2, 0.9), (2, 0.2), (4.3, 1.1)])
+def test_flow_agrees_with_an_integrator(formulas, depth, B):
+    gamma, given = 0.12, {"a": [1], "e": [0.45], "D": depth, "N": 1.3}
+    track = formulas.evaluate("([p, B, g]) => T.flow(p, B, g)", [given, B, gamma])
+    times, found = np.array(track).T / np.array([[2 * gamma], [1]])
+
+    def velocity(_, x):
+        x = np.maximum(x, 0)
+        return 2 * (0.45 * x**depth - 1.3 * x ** (2 * depth + 1) - gamma * x)
+
+    run = solve_ivp(velocity, (0, times[-1]), [B], t_eval=times, rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(found, run.y[0], rtol=1e-5, atol=1e-6)
+    land = pu.Landscape(pu.Moments.isotropic(), depth, noise_factor=1.3)
+    assert np.abs(land.minima(gamma) - found[-1]).min() < 2e-3
+
+
+def test_landscape_is_read_and_moved(visit):
+    tab = visit("landscape", has_touch=True)
+    figure = pu.widgets.landscape()
+    lo, hi = figure.state["limits"]["gamma"]
+    isotropic = pu.Landscape(pu.Moments.isotropic(), 2)
+    change = isotropic.transitions()[0]
+    text = shown(tab)
+    assert values(text, "γ") == pytest.approx(
+        [change.gamma, change.gamma, isotropic.spinodals()[0].gamma], rel=1e-3
+    )
+    assert values(text, "B") == pytest.approx([0, change.B_below], rel=1e-3)
+    assert text.count("(global)") == 2
+    assert float(re.search(r"barrier ([\d.]+)", text)[1]) == pytest.approx(change.barrier, rel=1e-3)
+
+    part = slide(tab, "weight decay", *["ArrowLeft"] * 4, "PageDown")
+    gamma = lo * (hi / lo) ** part
+    text = shown(tab)
+    assert gamma < 0.9 * change.gamma
+    assert values(text, "γ")[0] == pytest.approx(gamma, rel=1e-3)
+    assert values(text, "B") == pytest.approx(isotropic.minima(gamma).tolist(), rel=1e-3)
+    assert "0 (metastable)" in text
+
+    D = 0.5 + 5.5 * slide(tab, "depth", "PageUp", "ArrowRight")
+    N = 1 + 3 * slide(tab, "noise factor", "PageUp")
+    power = slide(tab, "anisotropy", "End", "ArrowLeft")
+    e = np.array([np.sqrt(0.1925), 0.1])
+    a = np.array([1, 0.01]) ** power
+    land = pu.Landscape(pu.Moments.from_spectrum(a, e, np.sum(e**2 / a)), D, noise_factor=N)
+    text = shown(tab)
+    assert values(text, "B") == pytest.approx(land.minima(gamma)[::1].tolist(), rel=1e-3)
+    jumps, ends = land.transitions(), land.spinodals()
+    listed = [float(v) for v in re.findall(r"[\d.]+\d", text[text.index("Coexistence") :])]
+    assert listed == pytest.approx([t.gamma for t in (*jumps, *ends)], rel=1e-3)
+
+    tab.get_by_role("button", name="Go to coexistence").press("Enter")
+    assert values(shown(tab), "γ")[0] == pytest.approx(jumps[-1].gamma, rel=1e-3)
+
+    # the axis of gamma: a quarter and three quarters of its length, mouse and touch
+    box = tab.locator("rect.hit").bounding_box()
+    x, y = box["x"] + 10, box["y"] + box["height"] / 2
+    length = box["width"] - 20
+    far = 1.3 * ends[-1].gamma
+    tab.mouse.move(x + 0.5 * length, y)
+    tab.mouse.down()
+    for part in (0.4, 0.3, 0.25):
+        tab.mouse.move(x + part * length, y)
+    tab.mouse.up()
+    tab.mouse.move(x + 0.6 * length, y)  # no longer held
+    assert values(shown(tab), "γ")[0] == pytest.approx(0.25 * far, rel=0.01)
+    tab.touchscreen.tap(x + 0.75 * length, y)
+    assert values(shown(tab), "γ")[0] == pytest.approx(0.75 * far, rel=0.01)
+
+
+@pytest.mark.parametrize(("keys", "said"), [(["Home"], "No transition"), ([], "Coexistence")])
+def test_depth_decides_what_the_landscape_says(visit, keys, said):
+    tab = visit("landscape")
+    slide(tab, "depth", *keys)
+    assert said in shown(tab)
+    assert tab.get_by_role("button").is_enabled() == (said == "Coexistence")
+
+
+def test_equation_of_state_is_read_and_moved(visit):
+    tab = visit("equation_of_state", has_touch=True)
+    land = pu.Landscape(pu.Moments.isotropic(), 2)
+    change = land.transitions()[0]
+
+    def agrees(gamma):
+        text = shown(tab)
+        B, _ = land.stationary(gamma)
+        assert values(text, "γ")[0] == pytest.approx(gamma, rel=0.01)
+        gamma = values(text, "γ")[0]
+        B, _ = land.stationary(gamma)
+        R = [0, *(3 * B**2)]
+        assert values(text, "R") == pytest.approx(R, rel=2e-3)
+        losses = [0, *(land.loss(B, gamma) - land.moments.Eyy)]
+        areas = [float(v) for v in re.findall(r"curve: ([\d.]+), ([\d.]+)", text)[0]]
+        assert areas == pytest.approx(np.abs(np.diff(losses)).tolist(), rel=3e-3)
+        assert ("equal, the phases coexist" in text) == (abs(gamma / change.gamma - 1) < 1e-3)
+        least = values(text, "E\\[y²\\]")[0]
+        expected = float(land.global_minimum(gamma).loss) - land.moments.Eyy
+        assert least == pytest.approx(expected, abs=1e-4)  # gamma is read to four digits
+
+    agrees(change.gamma)
+    lo, hi = pu.widgets.equation_of_state().state["limits"]["gamma"]
+    agrees(lo * (hi / lo) ** slide(tab, "weight decay", "PageDown"))
+    left, right = (tab.locator("rect.hit").nth(i).bounding_box() for i in range(2))
+    far = 1.25 * land.spinodals()[0].gamma
+    tab.mouse.click(left["x"] + 40, left["y"] + 0.4 * left["height"])
+    agrees(0.6 * far)
+    tab.touchscreen.tap(right["x"] + 0.3 * right["width"], right["y"] + 50)
+    agrees(0.3 * far)
+    tab.get_by_role("button").click()
+    agrees(change.gamma)
+
+
+def test_phase_diagram_is_read_and_moved(visit):
+    tab = visit("phase_diagram", has_touch=True)
+    state = pu.widgets.phase_diagram().state
+    (lo, hi), (B_lo, B_hi) = (state["limits"][key] for key in ("gamma", "B"))
+
+    def agrees(D, gamma, B):
+        text = shown(tab)
+        assert values(text, "D")[0] == pytest.approx(D, rel=0.01)
+        assert values(text, "γ")[0] == pytest.approx(gamma, rel=0.01)
+        land = pu.Landscape(pu.Moments.isotropic(), values(text, "D")[0])
+        gamma = values(text, "γ")[0]
+        minima, top = land.minima(gamma), land.stationary(gamma)[0][0]
+        *found, passed, start, end = values(text, "B")
+        assert found == pytest.approx(minima.tolist(), rel=0.01)
+        assert passed == pytest.approx(top, rel=0.02)
+        assert start == pytest.approx(B, rel=0.01)
+        assert end == found[int(top < B)]
+        assert ("learned." in text) == (top < B)
+
+    gamma = state["gamma"]
+    agrees(2, gamma, 0.5)
+    B = B_lo * (B_hi / B_lo) ** slide(tab, "start at", *["PageDown"] * 2)
+    agrees(2, gamma, B)
+    gamma = lo * (hi / lo) ** slide(tab, "weight decay", "PageDown")
+    agrees(0.5 + 5.5 * slide(tab, "depth", "PageUp"), gamma, B)
+
+    plane, hill = (tab.locator("rect.hit").nth(i).bounding_box() for i in range(2))
+    place = plane["x"] + 0.5 * plane["width"], plane["y"] + 0.9 * plane["height"]
+    tab.mouse.click(*place)
+    agrees(0.5 + 5.5 / 2, 0.1 * hi, B)
+    tab.touchscreen.tap(hill["x"] + 0.8 * hill["width"], hill["y"] + 20)
+    wide = 1.2 * 0.45 ** (1 / (1 + values(shown(tab), "D")[0]))
+    agrees(0.5 + 5.5 / 2, 0.1 * hi, 0.8 * wide)
+    before = tab.locator("circle.handle").nth(2).get_attribute("cx")
+    tab.wait_for_function(
+        "b => document.querySelectorAll('circle.handle')[2].cx.baseVal.value != b",
+        arg=float(before),
+    )  # the ball is under way
+
+
+def test_motion_is_left_out_on_request(visit):
+    tab = visit("phase_diagram", reduced_motion="reduce")
+    assert tab.get_by_role("button").is_disabled()
+    before = tab.locator("svg[role=img]").last.inner_html()
+    hill = tab.locator("rect.hit").nth(1).bounding_box()
+    tab.mouse.click(hill["x"] + 0.3 * hill["width"], hill["y"] + 40)
+    moved = tab.locator("svg[role=img]").last.inner_html()
+    tab.wait_for_timeout(100)
+    assert moved != before
+    assert tab.locator("svg[role=img]").last.inner_html() == moved
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_page_is_accessible_and_fits_a_phone(visit, name):
+    tab = visit(name, viewport=PHONE)
+    assert tab.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    drawing = tab.locator(".live > svg")
+    assert drawing.get_attribute("role") == "img"
+    label = drawing.get_attribute("aria-label").replace("\xa0", " ").replace("−", "-")
+    assert label.endswith(shown(tab))
+    for slider in tab.get_by_role("slider").all():
+        said = slider.evaluate("e => e.labels[0].innerText")
+        assert said.strip()
+        assert slider.get_attribute("aria-valuetext") in said
+    # texts and points take the colours of the page, at once when it changes them
+    seen = []
+    for theme in ("light", "dark"):
+        tab.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+        ink = tab.evaluate("getComputedStyle(document.documentElement).color")
+        fills = tab.locator(".live svg text:not([class])").evaluate_all(
+            "es => [...new Set(es.map(e => getComputedStyle(e).fill))]"
+        )
+        assert fills == [ink]
+        line = tab.locator(".live path.curve").first
+        seen.append((ink, line.evaluate("e => getComputedStyle(e).stroke")))
+    assert all(light != dark for light, dark in zip(*seen, strict=True))
+    # no text lies on another or outside of the drawing
+    boxes = tab.locator(".live > svg text").evaluate_all(
+        "es => es.map(e => { const b = e.getBoundingClientRect();"
+        " return [b.left, b.top, b.right, b.bottom, e.textContent]; })"
+    )
+    edge = drawing.bounding_box()
+    for i, (left, top, right, bottom, text) in enumerate(boxes):
+        assert edge["x"] - 1 <= left, text
+        assert right <= edge["x"] + edge["width"] + 1, text
+        for other in boxes[:i]:
+            apart = left > other[2] or other[0] > right or top > other[3] - 4
+            assert apart or other[1] > bottom - 4, (text, other[4])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_static_figure_without_scripts_and_in_print(visit, name):
+    still = visit(name, java_script_enabled=False)
+    figure = still.locator(".pu-live-static svg")
+    assert figure.is_visible()
+    assert len(figure.get_attribute("aria-label")) > 40
+    assert still.locator(".live").count() == 0
+    tab = visit(name)
+    assert tab.locator(".pu-live-static").is_hidden()
+    tab.emulate_media(media="print")
+    assert tab.locator(".pu-live-static svg").is_visible()
+    assert tab.locator(".live").is_hidden()
+
+
+def test_module_follows_the_model_of_a_widget(browser):
+    figure = pu.widgets.landscape(depth=3, gamma=0.1)
+    assert figure.widget._esm == pu.widgets.module("landscape")
+    assert {key: getattr(figure.widget, key) for key in figure.state} == figure.state
+    tab = browser.new_page()
+    encoded = base64.b64encode(figure.widget._esm.encode()).decode()
+    found = tab.evaluate(
+        """async ([source, state]) => {
+          const heard = new Set(), saved = [], el = document.body;
+          const model = {
+            get: (key) => state[key], on: (_, f) => heard.add(f), off: (_, f) => heard.delete(f),
+            set: (key, value) => { state[key] = value; heard.forEach((f) => f()); },
+            save_changes: () => saved.push(state.depth) };
+          const esm = await import(`data:text/javascript;base64,${source}`);
+          const stop = esm.default.render({ model, el });
+          const read = () => el.querySelector("p").textContent.replaceAll("\\u00a0", " ");
+          model.set("depth", 4);
+          await new Promise(requestAnimationFrame);
+          const first = read(), slider = el.querySelector("[name=depth]");
+          slider.value = 0;
+          slider.dispatchEvent(new Event("input"));
+          const second = read();
+          stop();
+          return [first, second, saved, heard.size];
+        }""",
+        [encoded, figure.state],
+    )
+    tab.close()
+    change = pu.Landscape(pu.Moments.isotropic(), 4).transitions()[0]
+    assert values(found[0], "γ")[1] == pytest.approx(change.gamma, rel=1e-3)
+    assert "No transition" in found[1]
+    assert found[2:] == [[0.5], 0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_delivered_size_and_parts(pages, name):
+    html = pages[name]
+    assert len(script(html).encode()) < LIMIT
+    assert "import " not in script(html)
+    assert not re.search(r"(src|href)=\"(?!#)", html)
+    assert scrub_text(html, everything=True) == html
+
+
+@pytest.mark.parametrize(("depth", "gamma"), [(0.7, 0.2), (1, 0.5)])
+@pytest.mark.parametrize("name", ["landscape", "equation_of_state"])
+def test_static_figure_without_a_barrier(name, depth, gamma):
+    figure = getattr(pu.widgets, name)(depth=depth, gamma=gamma)
+    assert b"<svg" in figure.static()
+    assert f"depth {depth:g}" in figure.description
+
+
+def test_static_figure_is_the_same_file_each_time():
+    assert pu.widgets.landscape().static() == pu.widgets.landscape().static()
+    assert pu.widgets.landscape().static("pdf").startswith(b"%PDF")
+
+
+def test_literals_survive_shortening():
+    # but for CSS no literal has a line break, and none has another inside
+    for path in (resources.files("phase_utils") / "live").iterdir():
+        source = re.sub(r"(^import |//)[^\n]*", "", path.read_text(encoding="utf-8"), flags=re.M)
+        short = pu.widgets._shortened(source)
+        for literal in re.findall(r"`[^`]*`|\"[^\"\n]*\"", source):
+            assert literal.startswith("`\n") or ("\n" not in literal and literal in short)
+
+
+def test_widget_is_made_for_a_live_kernel_only(monkeypatch):
+    figure = pu.widgets.landscape()
+    monkeypatch.setenv(STATIC, "1")
+    assert set(figure._repr_mimebundle_()) == {"text/plain", "text/html", "application/pdf"}
+    monkeypatch.delenv(STATIC)
+    data, _ = figure._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("landscape", {"depth": 0.2}, "depth must be 0.5 to 6, got 0.2"),
+        ("landscape", {"noise_factor": 0.5}, "noise_factor must be 1 to 4, got 0.5"),
+        ("landscape", {"anisotropy": 2}, "anisotropy must be 0 to 1, got 2"),
+        ("equation_of_state", {"gamma": 5}, "gamma must be .*, got 5"),
+        ("phase_diagram", {"B": 0}, "B must be .*, got 0"),
+        (
+            "phase_diagram",
+            {"moments": pu.Moments.from_spectrum([1, 2], [0.1, 0.1], 1)},
+            "moments must be isotropic",
+        ),
+        (
+            "landscape",
+            {"moments": pu.Moments.from_spectrum([1, 2], [0, 0], 1)},
+            r"moments must have one output and E\[xy\] != 0",
+        ),
+    ],
+)
+def test_bad_input_is_named(name, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(pu.widgets, name)(**arguments)
