@@ -87,7 +87,8 @@ AXE = """async contrast => {
       row.remove();
   const more = {"label-content-name-mismatch": {enabled: true}};
   const some = contrast ? {runOnly: ["color-contrast"]} : {rules: more};
-  const { violations } = await axe.run(document, {preload: false, ...some});
+  const { violations } = await axe.run(
+    document, {preload: false, resultTypes: ["violations"], ...some});
   return violations.flatMap(v => v.nodes
     .filter(n => !(v.id === "label-content-name-mismatch" && n.html.startsWith("<button")))
     .map(n => `${v.id}: ${n.target.join(" ")}`));
