@@ -1,4 +1,4 @@
-"""Every link of the built pages that stays within the book leads to a file, and to its anchor."""
+"""The built pages as text: every link within the book leads to a file and to its anchor there."""
 
 from functools import cache
 from html.parser import HTMLParser
@@ -20,11 +20,14 @@ class Links(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
+        self.ids: list[str] = []
         self.anchors: set[str] = set()
         self.targets: set[str] = set()
 
     def handle_starttag(self, _tag, attrs):
         for name, value in attrs:
+            if value and name == "id":
+                self.ids.append(value)
             if value and name in ("id", "name"):
                 self.anchors.add(value)
             elif value and name in ("href", "src"):
@@ -55,6 +58,17 @@ def broken(page: Path) -> list[str]:
 @pytest.mark.parametrize("name", PAGES)
 def test_links_within_the_book(name):
     assert broken(HTML / name) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_an_id_occurs_once(name):
+    ids = read(HTML / name).ids
+    assert [anchor for anchor in set(ids) if ids.count(anchor) > 1] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_table_is_left_as_text(name):
+    assert "<p>|" not in (HTML / name).read_text(encoding="utf-8")
 
 
 def test_broken_links_are_seen(tmp_path):

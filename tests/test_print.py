@@ -1,0 +1,66 @@
+"""The tree of the book, made fit for print; LaTeX itself is run by `make pdf` alone."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from docutils import nodes
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book" / "_ext"))
+
+print_pages = pytest.importorskip("print_pages")
+proofs = pytest.importorskip("sphinx_proof.nodes")
+
+
+def document(*children: nodes.Node) -> nodes.document:
+    tree = nodes.document(None, None)
+    tree += children
+    return tree
+
+
+def lines(*texts: str) -> list[nodes.Node]:
+    return [nodes.literal_block(text=text) for text in texts]
+
+
+def test_outputs_that_follow_each_other_are_one_block():
+    output = nodes.container("", *lines("a\n", "b"), nodes.image(), *lines("c"))
+    output["classes"] = ["cell_output"]
+    print_pages.simplify(document(output))
+    assert [node.astext() for node in output] == ["a\nb", "", "c"]
+
+
+def test_hidden_code_is_left_out_and_its_output_kept():
+    def cell(*tags):
+        source = nodes.container("", *lines("code"), classes=["cell_input"])
+        return nodes.container("", source, *lines("out"), classes=["cell", *tags])
+
+    shown, hidden = cell(), cell("tag_hide-input")
+    print_pages.simplify(document(shown, hidden))
+    assert [shown.astext().split(), hidden.astext().split()] == [["code", "out"], ["out"]]
+
+
+def test_proof_ends_with_its_square():
+    box = nodes.admonition("", nodes.paragraph("", "Proof. It is so."))
+    tree = document(proofs.proof_node("", box))
+    print_pages.simplify(tree)
+    start, rest, end = tree[0]
+    assert isinstance(start, nodes.emphasis) and start.astext() == "Proof."
+    assert rest.astext() == " It is so." and "square" in end.astext()
+
+
+def test_columns_of_numbers_are_as_wide_as_their_words():
+    def row(*texts):
+        return nodes.row("", *[nodes.entry("", nodes.paragraph(text=text)) for text in texts])
+
+    group = nodes.tgroup("", nodes.colspec(colwidth=1), nodes.colspec(colwidth=1), cols=2)
+    group += nodes.tbody("", row("four", "1"), row("a", "12345678"))
+    table = nodes.table("", group, classes=["claims", "benchmark"])
+    print_pages.simplify(document(table))
+    assert [spec["colwidth"] for spec in table.findall(nodes.colspec)] == [6, 10]
+    assert "longtable" not in table["classes"]
+
+
+def test_a_claim_is_what_links_lead_to():
+    claim = nodes.paragraph(text="Eq-8", ids=["claim-eq-8"])
+    print_pages.simplify(document(claim))
+    assert claim[0]["ids"] == ["claim-eq-8"] and isinstance(claim[0], nodes.target)
