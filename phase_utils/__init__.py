@@ -6,10 +6,12 @@ from typing import Any
 from phase_utils.classify import NoTransition, Undetermined, classify
 from phase_utils.diagnose import Diagnosis, diagnose
 from phase_utils.hysteresis import hysteresis
+from phase_utils.images import Images, images
 from phase_utils.initialisation import LearningBasin, learning_basin, learning_basin_init
 from phase_utils.landau import Landau, expand_landau
 from phase_utils.landscape import GlobalMinimum, Landscape
 from phase_utils.langevin import Chains, langevin
+from phase_utils.minibatches import Minibatches, train_minibatches
 from phase_utils.modes import Modes, mode_transitions
 from phase_utils.modules import ModuleProblem
 from phase_utils.moments import Moments
@@ -18,6 +20,7 @@ from phase_utils.origin import Origin, TrivialPoint, expand_origin, trivial_poin
 from phase_utils.phase_diagram import phase_diagram
 from phase_utils.quotient import Quotient, collapse_quotient
 from phase_utils.regularisers import norm_power_penalty
+from phase_utils.rescaled import RescaledLandscape, rescaled_landscape
 from phase_utils.settings import Settings
 from phase_utils.sweeps import sweep
 from phase_utils.training import Result, train
@@ -30,16 +33,19 @@ __all__ = [
     "Chains",
     "Diagnosis",
     "GlobalMinimum",
+    "Images",
     "Landau",
     "Landscape",
     "LearningBasin",
     "LinearNetwork",
+    "Minibatches",
     "Modes",
     "ModuleProblem",
     "Moments",
     "NoTransition",
     "Origin",
     "Quotient",
+    "RescaledLandscape",
     "Result",
     "Settings",
     "Spinodal",
@@ -52,14 +58,17 @@ __all__ = [
     "expand_landau",
     "expand_origin",
     "hysteresis",
+    "images",
     "langevin",
     "learning_basin",
     "learning_basin_init",
     "mode_transitions",
     "norm_power_penalty",
     "phase_diagram",
+    "rescaled_landscape",
     "sweep",
     "train",
+    "train_minibatches",
     "trivial_point",
 ]
 

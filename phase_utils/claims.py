@@ -97,6 +97,7 @@ class Ledger:
         tolerance: float | Mapping[str, float] = 0.0,
         relative: bool = True,
         what: str = "",
+        reduced: str = "",
     ) -> None:
         """Compare numbers (or booleans, strings), record the result and display it.
 
@@ -106,6 +107,8 @@ class Ledger:
         tolerance : one number, or one for each tier. `relative` divides each deviation by
         |expected|; exact equality is asked of booleans and strings.
         what : what is measured, for the line that is displayed.
+        reduced : how this run is smaller than what the claim speaks of; a check that passes is then
+        recorded as "reduced size".
         """
         self._definition(claim)
         if not route:
@@ -128,7 +131,7 @@ class Ledger:
             deviation = float(np.max(distance)) if distance.size else np.nan
             largest = int(np.argmax(np.abs(want))) if want.size else 0
         # a comparison with nan is False: what is not a number cannot pass
-        state = "pass" if deviation <= bound else "fail"
+        state = "fail" if not deviation <= bound else "reduced size" if reduced else "pass"
         shown = [_plain(v.reshape(-1)[largest]) if v.size else None for v in (got, want)]
         parts = [claim, state, *([what] if what else [])]
         parts += [f"measured {_rounded(shown[0], bound)}", f"expected {_rounded(shown[1], bound)}"]
@@ -144,13 +147,18 @@ class Ledger:
             deviation=None if exact or not np.isfinite(deviation) else deviation,
             tolerance=None if exact else bound,
             route=route,
-            reason=what,
+            reason="; ".join(part for part in (what, reduced) if part),
         )
 
     def not_applicable(self, claim: str, reason: str) -> None:
         """Record that the chosen parameters or data leave the hypotheses of the claim."""
         self._definition(claim)
         self._record(claim, "not applicable", [claim, "not applicable", reason], reason=reason)
+
+    def untested(self, claim: str, reason: str) -> None:
+        """Record that this run cannot test the claim, for want of data or machines."""
+        self._definition(claim)
+        self._record(claim, "untested", [claim, "untested", reason], reason=reason)
 
     def missing(self) -> list[str]:
         """Claims of this chapter that nothing has checked yet."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phase_utils import claims
+from phase_utils import claims, execution
 
 
 @pytest.fixture
@@ -56,6 +56,17 @@ def test_what_was_not_checked_is_missing(ledger):
     ledger.not_applicable("Eq-0", "no signal")
     assert ledger.missing() == []
     assert ledger.summary() == "1 claims, 1 checks: 1 not applicable"
+
+
+def test_a_smaller_run_says_so_but_does_not_hide_a_failure(ledger):
+    for value in (1.0, 2.0):
+        ledger.check("Eq-0", measured=value, expected=1.0, route="r", reduced="8 x 8 images")
+    ledger.untested("Eq-0", "needs a GPU")
+    states = [result["state"] for result in ledger.results]
+    assert states == ["reduced size", "fail", "untested"]
+    assert set(states) <= set(execution.CLAIM_STATES)
+    assert ledger.results[0]["reason"] == "8 x 8 images"
+    assert ledger.summary() == "1 claims, 3 checks: 1 reduced size, 1 fail, 1 untested"
 
 
 @pytest.mark.parametrize(
