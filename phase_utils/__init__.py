@@ -21,6 +21,7 @@ from phase_utils.phase_diagram import phase_diagram
 from phase_utils.quotient import Quotient, collapse_quotient
 from phase_utils.regularisers import norm_power_penalty
 from phase_utils.rescaled import RescaledLandscape, rescaled_landscape
+from phase_utils.resnet import ResNet18
 from phase_utils.settings import Settings
 from phase_utils.sweeps import sweep
 from phase_utils.training import Result, train
@@ -45,6 +46,7 @@ __all__ = [
     "NoTransition",
     "Origin",
     "Quotient",
+    "ResNet18",
     "RescaledLandscape",
     "Result",
     "Settings",

@@ -1,0 +1,91 @@
+"""ResNet18 for small images, of any width, with batch normalisation or without."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from phase_utils._check import integer, one_of, scalar
+
+NORMALISATIONS = ("batch", "none")
+BLOCKS = 2  # in each stage, of two 3 x 3 convolutions
+
+
+class ResNet18(nn.Module):
+    """The residual network of Fig. 2(c) and (d), in its form for CIFAR: a 3 x 3 stem, no pooling.
+
+    Four stages of two blocks; each stage after the first halves the image and doubles the channels,
+    through a 1 x 1 convolution on its shortcut. Global average, then a linear output.
+
+    Parameters
+    ----------
+    channels, outputs : of the images and of the last layer, integers >= 1.
+    width : channels of the first stage, integer >= 1; 64 gives 1.1e7 parameters.
+    normalisation : "batch" after every convolution, and an output bias; or "none", where the
+        network has convolutions and a matrix alone, and is positively homogeneous in each.
+    eps : > 0, what batch normalisation adds to the variance.
+
+    Without normalisation the second convolution of every block starts at 1 / sqrt(8) of its usual
+    size, 8 being the number of blocks, so that the signal keeps its order of magnitude.
+    `features(x)` is what the last layer reads, (n, 8 width).
+    """
+
+    def __init__(
+        self,
+        channels: int = 3,
+        outputs: int = 10,
+        *,
+        width: int = 64,
+        normalisation: str = "batch",
+        eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        channels = integer("channels", channels, minimum=1)
+        outputs = integer("outputs", outputs, minimum=1)
+        width = integer("width", width, minimum=1)
+        batch = one_of("normalisation", normalisation, NORMALISATIONS) == "batch"
+        eps = scalar("eps", eps, minimum=0, strict=True)
+        self.stem = _convolution(channels, width, 3, 1, batch, eps)
+        sizes = [width, width, 2 * width, 4 * width, 8 * width]
+        blocks = []
+        for stage, (below, above) in enumerate(pairwise(sizes)):
+            blocks.append(_Block(below, above, 2 if stage else 1, batch, eps))
+            blocks += [_Block(above, above, 1, batch, eps) for _ in range(BLOCKS - 1)]
+        self.blocks = nn.Sequential(*blocks)
+        self.out = nn.Linear(sizes[-1], outputs, bias=batch)
+        if not batch:
+            with torch.no_grad():
+                for block in blocks:
+                    next(block.second.parameters()).mul_(len(blocks) ** -0.5)
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer reads, (n, 8 width)."""
+        return self.blocks(self.stem(x).relu()).mean(dim=(2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The outputs (n, outputs) of images (n, channels, height, width)."""
+        return self.out(self.features(x))
+
+
+class _Block(nn.Module):
+    """Two 3 x 3 convolutions beside a shortcut, which is the identity where the shape stays."""
+
+    def __init__(self, below: int, above: int, stride: int, batch: bool, eps: float) -> None:
+        super().__init__()
+        self.first = _convolution(below, above, 3, stride, batch, eps)
+        self.second = _convolution(above, above, 3, 1, batch, eps)
+        changes = stride > 1 or below != above
+        self.shortcut = (
+            _convolution(below, above, 1, stride, batch, eps) if changes else nn.Sequential()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.shortcut(x) + self.second(self.first(x).relu())).relu()
+
+
+def _convolution(
+    below: int, above: int, size: int, stride: int, batch: bool, eps: float
+) -> nn.Sequential:
+    layer = nn.Conv2d(below, above, size, stride, size // 2, bias=False)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    return nn.Sequential(layer, nn.BatchNorm2d(above, eps=eps)) if batch else nn.Sequential(layer)
