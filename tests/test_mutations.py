@@ -116,6 +116,10 @@ NO_FORMULAS = {
     ("09_linear_origin", "dense_net"): "random weights",
     ("09_linear_origin", "squared"): "a loss that any other may replace",
     ("09_linear_origin", "entropy"): "a loss that any other may replace",
+    ("11_collapse_self_supervised", "small_scales"): "a grid",
+    ("11_collapse_self_supervised", "views"): "random augmentations",
+    ("11_collapse_self_supervised", "stacks"): "random augmentations",
+    ("11_collapse_self_supervised", "train_encoder"): "networks",
 }
 # of which only the exponent is claimed: that is made wrong
 POWERS = {
