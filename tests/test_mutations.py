@@ -122,6 +122,10 @@ NO_FORMULAS = {
     ("10_collapse_supervised", "features"): "evaluates a network; NC1 knows no units",
     ("10_collapse_supervised", "state"): "gathers what others compute",
     ("10_collapse_supervised", "share"): "counts right answers",
+    ("11_collapse_self_supervised", "small_scales"): "a grid",
+    ("11_collapse_self_supervised", "views"): "random augmentations",
+    ("11_collapse_self_supervised", "stacks"): "random augmentations",
+    ("11_collapse_self_supervised", "train_encoder"): "networks",
 }
 # of which only the exponent is claimed: that is made wrong
 POWERS = {
