@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -27,7 +27,7 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
-def launched() -> Iterator:
+def launched(flags: Sequence[str] = FLAGS) -> Iterator:
     """A browser that is closed afterwards."""
     from playwright.sync_api import sync_playwright
 
@@ -37,7 +37,7 @@ def launched() -> Iterator:
     with sync_playwright() as playwright:
         # the pages are our own, and a container's root cannot have the sandbox
         chromium = playwright.chromium.launch(
-            executable_path=path, chromium_sandbox=False, args=list(FLAGS)
+            executable_path=path, chromium_sandbox=False, args=list(flags)
         )
         yield chromium
         chromium.close()

@@ -85,8 +85,16 @@ def test_cifar_from_the_binary_version(tmp_path):
     ("name", "content", "message"),
     [
         ("train-images-idx3-ubyte.gz", b"no archive", "readable files, got train-images-idx3"),
-        ("train-images-idx3-ubyte.gz", gzip.compress(b""), "must be an IDX file of 3 dimensions"),
-        ("train-labels-idx1-ubyte.gz", gzip.compress(idx(np.zeros((7, 1)))), "of 1 dimensions"),
+        (
+            "train-images-idx3-ubyte.gz",
+            gzip.compress(b"", mtime=0),
+            "must be an IDX file of 3 dimensions",
+        ),
+        (
+            "train-labels-idx1-ubyte.gz",
+            gzip.compress(idx(np.zeros((7, 1))), mtime=0),
+            "of 1 dimensions",
+        ),
         ("t10k-labels-idx1-ubyte", idx(np.zeros(3))[:-1], "must hold 3 bytes of data, got 2"),
         ("t10k-labels-idx1-ubyte", idx(np.zeros(2)), "one label from 0 to 9 for each image"),
         ("t10k-labels-idx1-ubyte", idx(np.array([1, 2, 10])), "up to 10"),

@@ -2,16 +2,17 @@
 
 import os
 import runpy
-import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_pages import BROWSERS, HTML, missing
+from in_browser import launched, missing
+from test_pages import HTML
 
 ROOT = Path(__file__).resolve().parents[2]
 pack = runpy.run_path(str(ROOT / "book" / "offline.py"))["pack"]
-# as a reader's browser: without the leave to read other files that tests/web/test_pages.py gives
+# a reader's browser does not have the leave to read other files that the other tests give
 FLAGS = ("--disable-background-networking", "--disable-gpu", "--disable-sync", "--no-first-run")
 FOUND = "#search-results li a"
 
@@ -47,40 +48,36 @@ def start(tmp_path_factory) -> Path:
     return folder / "phase-book" / "index.html"
 
 
-def test_reader_without_a_network(start):
-    """Opens the book, searches for a theorem by its name, and reads it: no host is asked."""
-    from playwright.sync_api import sync_playwright
+@pytest.fixture(scope="module")
+def strict() -> Iterator:
+    """A browser as a reader has it."""
+    yield from launched(FLAGS)
 
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        missing("no Chromium or Chrome is installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, chromium_sandbox=False, args=list(FLAGS)
-        )
-        context = browser.new_context(offline=True)
-        tab = context.new_page()
-        asked, failed = [], []
-        context.on("request", lambda request: asked.append(request.url))
-        tab.goto(start.as_uri())
-        tab.wait_for_url("**/book/introduction.html")
-        tab.goto((start.parent / "search.html").as_uri() + "?q=second-order+transition")
-        tab.wait_for_selector(FOUND)
-        tab.wait_for_function("!document.querySelector('#search-progress')?.textContent")
-        links = tab.eval_on_selector_all(FOUND, "links => links.map(a => a.href)")
-        theorem = [link for link in links if "/notebooks/05_depth_one.html" in link]
-        assert theorem, links
-        # a page of its own: the excerpts of what was found need a server, the list does not
-        tab.close()
-        tab = context.new_page()
-        tab.on("requestfailed", lambda request: failed.append(request.url))
-        tab.goto(theorem[0])
-        tab.evaluate("() => window.MathJax.startup.promise")
-        tab.evaluate("() => document.fonts.ready")
-        assert tab.locator(".proof", has_text="Second-order transition").count()
-        assert tab.locator("mjx-container").count() > 100
-        fonts = "[...document.fonts].filter(f => f.family.startsWith('MJX')).map(f => f.status)"
-        assert "loaded" in (statuses := tab.evaluate(fonts)) and "error" not in statuses
-        browser.close()
+
+def test_reader_without_a_network(start, strict):
+    """Opens the book, searches for a theorem by its name, and reads it: no host is asked."""
+    context = strict.new_context(offline=True)
+    tab = context.new_page()
+    asked, failed = [], []
+    context.on("request", lambda request: asked.append(request.url))
+    tab.goto(start.as_uri())
+    tab.wait_for_url("**/book/introduction.html")
+    tab.goto((start.parent / "search.html").as_uri() + "?q=second-order+transition")
+    tab.wait_for_selector(FOUND)
+    tab.wait_for_function("!document.querySelector('#search-progress')?.textContent")
+    links = tab.eval_on_selector_all(FOUND, "links => links.map(a => a.href)")
+    theorem = [link for link in links if "/notebooks/05_depth_one.html" in link]
+    assert theorem, links
+    # a page of its own: the excerpts of what was found need a server, the list does not
+    tab.close()
+    tab = context.new_page()
+    tab.on("requestfailed", lambda request: failed.append(request.url))
+    tab.goto(theorem[0])
+    tab.evaluate("() => window.MathJax.startup.promise")
+    tab.evaluate("() => document.fonts.ready")
+    assert tab.locator(".proof", has_text="Second-order transition").count()
+    assert tab.locator("mjx-container").count() > 100
+    fonts = "[...document.fonts].filter(f => f.family.startsWith('MJX')).map(f => f.status)"
+    assert "loaded" in (statuses := tab.evaluate(fonts)) and "error" not in statuses
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     assert failed == []
