@@ -132,12 +132,14 @@ def assign_by_file(collector: Collector, env: BuildEnvironment) -> list[str]:
     return [name for name, new in env.toc_secnumbers.items() if new != before.get(name)]
 
 
-def mend_names(
+def mend_body(
     _app: Sphinx, _pagename: str, _template: str, context: dict[str, Any], _doctree: Any
 ) -> None:
-    """Let folded cells be called what stands on them, and works be items of their list."""
+    """Valid names of folded cells, works as items of their list, notebooks that are saved."""
     body = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
-    context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
+    body = body.replace('role="doc-biblioentry"', 'role="listitem"')
+    body = re.sub(r'<p class="(collapsed|expanded)">(.*?)</p>', r'<span class="\1">\2</span>', body)
+    context["body"] = re.sub(r'(<a )(class="[^"]*" href="[^"]+\.ipynb")', r"\1download \2", body)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -148,7 +150,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", set_cache)
     app.connect("doctree-resolved", drop_repeated_ids)
     app.connect("build-finished", copy_mathjax)
-    app.connect("html-page-context", mend_names)
+    app.connect("html-page-context", mend_body)
     app.connect("build-finished", lead_in, priority=400)
     for part in (
         claim_pages,

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
 from in_browser import launched, missing
 from test_pages import HTML
@@ -81,3 +82,15 @@ def test_reader_without_a_network(start, strict):
     assert "loaded" in (statuses := tab.evaluate(fonts)) and "error" not in statuses
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     assert failed == []
+
+
+def test_an_executed_notebook_is_saved(start, strict):
+    context = strict.new_context(offline=True)
+    tab = context.new_page()
+    tab.goto((start.parent / "notebooks" / "03_depth_zero.html").as_uri())
+    with tab.expect_download() as saved:
+        tab.get_by_role("link", name="Executed notebook").click()
+    assert saved.value.suggested_filename == "03_depth_zero.ipynb"
+    cells = nbformat.read(saved.value.path(), as_version=4).cells
+    assert any(cell.get("outputs") for cell in cells)
+    context.close()

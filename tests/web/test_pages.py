@@ -4,6 +4,7 @@ The pages are opened as files, as a reader of `_build/html/index.html` does. The
 where there is no built book or no browser, unless PHASE_BOOK_REQUIRE_BROWSER is 1.
 """
 
+import os
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -147,6 +148,9 @@ def test_page(tabs, name, theme):
         if name == "index.html":  # leads to the first page at once
             tab.wait_for_url("**/book/introduction.html")
         tab.evaluate("() => window.MathJax?.startup?.promise")
+        if folder := os.environ.get("PHASE_BOOK_SCREENSHOTS"):
+            picture = Path(folder) / f"{name.replace('/', '_')}-{theme}.png"
+            tab.screenshot(path=picture, animations="disabled")
 
         assert tab.evaluate("document.documentElement.dataset.theme") == theme
         assert (tab.evaluate(CONTRAST) > 0.5) == (theme == "dark")
