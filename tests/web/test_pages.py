@@ -160,12 +160,13 @@ def test_page(tabs, name, theme):
         broken = "[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
         assert tab.evaluate(broken) == []
 
-        resize(tab, PHONE)
-        assert tab.evaluate(OVERFLOW) == [0, []]
-        assert tab.evaluate(UNREACHABLE) == []
+        if theme == "light":  # widths do not depend on it
+            resize(tab, PHONE)
+            assert tab.evaluate(OVERFLOW) == [0, []]
+            assert tab.evaluate(UNREACHABLE) == []
+            resize(tab, DESKTOP)
 
         # all rules in one theme, and in the other the one that depends on it
-        resize(tab, DESKTOP)
         tab.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text())
         assert tab.evaluate(AXE, theme == "dark") == []
         assert problems == []
