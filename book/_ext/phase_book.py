@@ -36,6 +36,7 @@ from phase_utils import execution
 MATHJAX = "sphinx-mathjax-offline"
 # All that a page asks for: TeX input with its extensions, CHTML output with its fonts.
 MATHJAX_PARTS = ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts")
+SUMMARY = r'<span class="\1">\2</span>'  # a paragraph may not stand in one
 REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
 LEAD_IN = """<!DOCTYPE html>
 <html lang="en">
@@ -138,7 +139,7 @@ def mend_body(
     """Valid names of folded cells, works as items of their list, notebooks that are saved."""
     body = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
     body = body.replace('role="doc-biblioentry"', 'role="listitem"')
-    body = re.sub(r'<p class="(collapsed|expanded)">(.*?)</p>', r'<span class="\1">\2</span>', body)
+    body = re.sub(r'<p class="((?:collapsed|expanded) .*?)">(.*?)</p>', SUMMARY, body)
     context["body"] = re.sub(r'(<a )(class="[^"]*" href="[^"]+\.ipynb")', r"\1download \2", body)
 
 

@@ -4,7 +4,10 @@ import os
 import runpy
 import zipfile
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import nbformat
 import pytest
@@ -85,12 +88,17 @@ def test_reader_without_a_network(start, strict):
 
 
 def test_an_executed_notebook_is_saved(start, strict):
-    context = strict.new_context(offline=True)
-    tab = context.new_page()
-    tab.goto((start.parent / "notebooks" / "03_depth_zero.html").as_uri())
-    with tab.expect_download() as saved:
-        tab.get_by_role("link", name="Executed notebook").click()
-    assert saved.value.suggested_filename == "03_depth_zero.ipynb"
-    cells = nbformat.read(saved.value.path(), as_version=4).cells
-    assert any(cell.get("outputs") for cell in cells)
-    context.close()
+    """From a server: of what lies beside a page of files a browser shows the text."""
+    serve = partial(SimpleHTTPRequestHandler, directory=str(start.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        context = strict.new_context()
+        tab = context.new_page()
+        tab.goto(f"http://127.0.0.1:{server.server_port}/notebooks/03_depth_zero.html")
+        with tab.expect_download() as saved:
+            tab.get_by_role("link", name="Executed notebook").click()
+        assert saved.value.suggested_filename == "03_depth_zero.ipynb"
+        cells = nbformat.read(saved.value.path(), as_version=4).cells
+        assert any(cell.get("outputs") for cell in cells)
+        context.close()
+        server.shutdown()
