@@ -3,7 +3,8 @@ of its own, and chapters that carry the number of their file.
 
 Generated pages have modules of their own, `previews` writes what links show, `execute_ahead`
 executes chapters side by side, `take_away` offers notebooks, `print_pages` makes the book in print,
-`live_pages` puts live figures into plain pages; all are set up here.
+`live_pages` puts live figures into plain pages, `file_pages` lays beside a page what it cannot fetch
+where it was opened as a file; all are set up here.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ import api_pages
 import benchmark_pages
 import claim_pages
 import execute_ahead
+import file_pages
 import guide_pages
 import live_pages
 import previews
@@ -163,6 +165,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         take_away,
         print_pages,
         live_pages,
+        file_pages,
     ):
         part.setup(app)
     return {"version": "1", "env_version": 1, "parallel_read_safe": False}

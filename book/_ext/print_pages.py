@@ -4,8 +4,10 @@ Sphinx hands the whole book over as one tree, in which the first page has no tit
 parts are lost. Code that the pages hide stays out: it is in the notebooks.
 """
 
+import math
 import re
 import subprocess
+import textwrap
 from importlib import metadata
 from pathlib import Path
 
@@ -18,7 +20,9 @@ from sphinx_proof.nodes import proof_node
 # relative widths of the columns of generated tables; those of others follow from their words
 WIDTHS = {"claim-details": (16, 38, 20, 14, 12), "claim-corrections": (17, 48, 35)}
 HIDDEN = ("tag_hide-input", "tag_hide-cell", "tag_remove-input")
-
+TEXT = 100  # letters of a line of text, and of one of code
+CODE = 92
+PAGE = 26  # lines; what is not longer than half a page is not broken
 
 TITLE_PAGE = r"""
 \begin{titlepage}
@@ -115,6 +119,9 @@ def arrange(app: Sphinx, doctree: nodes.document) -> None:
         text = before.get(page["docname"])
         if text:
             page.parent.insert(page.parent.index(page), latex(text))
+        for chapter in [node for node in page.children if isinstance(node, nodes.section)]:
+            for section in [node for node in chapter.children if isinstance(node, nodes.section)]:
+                chapter.insert(chapter.index(section), latex("\\FloatBarrier\n"))
 
 
 def simplify(doctree: nodes.document) -> None:
@@ -131,40 +138,87 @@ def simplify(doctree: nodes.document) -> None:
         )
         last = box[-1]
         end = last if isinstance(last, nodes.paragraph) else box
-        end += latex("\\hfill\\(\\square\\)" + ("" if end is last else "\\par\n"))
+        end += latex("\\proofend" + ("" if end is last else "\\par\n"))
         proof.replace_self(box.children)
+    for box in list(doctree.findall(nodes.Admonition)):
+        needed = latex(f"\\needspace{{{lines(box)}\\baselineskip}}\n")
+        box.parent.insert(box.parent.index(box), needed)
     for output in doctree.findall(nodes.container):
         if "cell_output" in output["classes"]:
             join_lines(output)
     for table in doctree.findall(nodes.table):
-        if "claims" in table["classes"]:
-            set_widths(table)
+        set_widths(table)
     for paragraph in list(doctree.findall(nodes.paragraph)):
         if paragraph["ids"]:
             paragraph.insert(0, nodes.target("", "", ids=paragraph["ids"]))
+
+
+def lines(box: nodes.Element) -> int:
+    """Return the lines that a box needs, so that it is not broken; few of a long one."""
+    found = 4.0
+    for part in box.findall(lambda n: isinstance(n, nodes.TextElement)):
+        if isinstance(part, nodes.literal_block):
+            found += part.astext().count("\n") + 2
+        elif isinstance(part, nodes.math_block):
+            found += 4
+        elif isinstance(part, nodes.paragraph):
+            found += math.ceil(len(part.astext()) / TEXT) + 0.5
+    return math.ceil(found) if found <= PAGE else 10
 
 
 def join_lines(output: nodes.container) -> None:
     """Put the lines of text that follow each other in the output of a cell into one block."""
     for block in list(output.children):
         before = block.previous_sibling() if block in output.children else None
-        if isinstance(block, nodes.literal_block) and isinstance(before, nodes.literal_block):
-            text = f"{before.astext().rstrip()}\n{block.astext()}"
-            before.rawsource = text
-            before.children = []
-            before += nodes.Text(text)
+        if not isinstance(block, nodes.literal_block):
+            continue
+        text = "\n".join(map(wrap, block.astext().rstrip().splitlines()))
+        if isinstance(before, nodes.literal_block):
+            text = f"{before.astext()}\n{text}"
             output.remove(block)
+            block = before
+        block.rawsource = text
+        block.children = []
+        block += nodes.Text(text)
+
+
+def wrap(line: str) -> str:
+    """Break a line that is too long for paper: between the parts of what a claim prints."""
+    rows = [""]
+    for part in re.split(r"(?<= \|) ", line):
+        if len(rows[-1]) + len(part) < CODE:
+            rows[-1] += f" {part}" if rows[-1] else part
+        else:
+            rows += textwrap.wrap(
+                part, CODE, initial_indent=" " * 4, subsequent_indent=" " * 4, break_long_words=False
+            )
+    return "\n".join(filter(None, rows)) if len(line) > CODE else line
 
 
 def set_widths(table: nodes.table) -> None:
-    """Give the columns of a generated table their widths, and let it run over pages."""
+    """Give the columns of a table their widths where it is as wide as the text.
+
+    What is generated and long runs over pages.
+    """
+    for entry in table.findall(nodes.entry):
+        for paragraph in entry.children:
+            if not paragraph.astext().strip():
+                entry.remove(paragraph)
     specs = list(table.findall(nodes.colspec))
     given = [WIDTHS[name] for name in table["classes"] if name in WIDTHS]
     rows = [[len(entry.astext()) for entry in row] for row in table.findall(nodes.row)]
-    widths = given[0] if given else [max(column) + 2 for column in zip(*rows, strict=True)]
+    widths = given[0] if given else shares([max(column) + 2 for column in zip(*rows, strict=True)])
+    if sum(widths) < TEXT and "claims" not in table["classes"]:
+        return  # LaTeX knows best
     for spec, width in zip(specs, widths, strict=True):
         spec["colwidth"] = width
     table["classes"] += ["colwidths-given", "longtable"] if given else ["colwidths-given"]
+
+
+def shares(widths: list[int]) -> list[int]:
+    """Cut the widest columns, and them alone, until all fit into a line."""
+    cut = max(c for c in range(1, TEXT + 1) if c == 1 or sum(min(w, c) for w in widths) <= TEXT)
+    return [min(width, cut) for width in widths]
 
 
 def for_print(app: Sphinx, doctree: nodes.document, _docname: str) -> None:

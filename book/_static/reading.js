@@ -1,6 +1,7 @@
-// Three aids to reading, without the network. A link to a term, a theorem, an equation, a work or a
-// claim shows what it leads to, under the pointer and with the keyboard; Escape closes it. What is wider
-// than the page can be scrolled with the keyboard. And paper is white in the dark theme too.
+// Aids to reading, without the network. A link to a term, a theorem, an equation, a work or a claim
+// shows what it leads to, under the pointer and with the keyboard; Escape closes it. What is wider than
+// the page can be scrolled with the keyboard. Paper is white in the dark theme too. And where the page
+// was opened as a file, what it may not fetch is taken from a script beside it.
 (() => {
   const root = new URL(document.documentElement.dataset.content_root ?? "./", location.href).href;
   const bubble = document.createElement("div");
@@ -10,15 +11,16 @@
   let shown = null; // the link whose target is shown
   let timer = 0;
 
-  function load(page) {
-    if (window.previews?.[page]) return Promise.resolve(window.previews[page]);
-    return new Promise((resolve) => {
-      const script = document.createElement("script");
-      script.src = `${root}_static/previews/${page}.js`;
-      script.onload = () => resolve(window.previews?.[page] ?? {});
-      script.onerror = () => resolve({});
-      document.head.append(script);
-    });
+  // what _static/KIND/NAME.js holds: it says so in a variable of its kind, under its name
+  async function load(kind, name) {
+    if (!window[kind]?.[name])
+      await new Promise((resolve) => {
+        const script = document.createElement("script");
+        script.src = `${root}_static/${kind}/${name}.js`;
+        script.onload = script.onerror = resolve;
+        document.head.append(script);
+      });
+    return window[kind]?.[name];
   }
 
   function place(link) {
@@ -36,7 +38,7 @@
     hide();
     shown = link;
     const [page, anchor] = link.href.slice(root.length).split(".html#");
-    const html = (await load(page))[decodeURIComponent(anchor)];
+    const html = (await load("previews", page))?.[decodeURIComponent(anchor)];
     if (!html || shown !== link) return;
     bubble.innerHTML = html;
     document.body.append(bubble);
@@ -93,6 +95,27 @@
     const article = document.querySelector(".bd-article");
     if (article) new ResizeObserver(reach).observe(article); // the sidebars move, too
   });
+
+  const beside = (address) => {
+    const path = new URL(address, location.href).href.split(/[?#]/)[0];
+    return load("beside", path.slice(root.length));
+  };
+  async function save(link) {
+    const text = await beside(link.href);
+    const saved = document.createElement("a");
+    saved.href = text ? URL.createObjectURL(new Blob([text])) : link.href;
+    saved.download = link.href.split("/").pop();
+    saved.click();
+  }
+  if (location.protocol === "file:") {
+    window.fetch = async (address) => new Response(await beside(address));
+    document.addEventListener("click", (event) => {
+      const link = event.target.closest?.("a[href$='.ipynb']");
+      if (!link) return;
+      event.preventDefault();
+      save(link);
+    });
+  }
 
   const look = document.documentElement.dataset;
   let theme;

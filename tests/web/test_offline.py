@@ -4,6 +4,7 @@ import os
 import runpy
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 pack = runpy.run_path(str(ROOT / "book" / "offline.py"))["pack"]
 # a reader's browser does not have the leave to read other files that the other tests give
 FLAGS = ("--disable-background-networking", "--disable-gpu", "--disable-sync", "--no-first-run")
-FOUND = "#search-results li a"
+FOUND = "#search-results li"
 
 
 def test_same_pages_same_bytes(tmp_path):
@@ -64,19 +65,18 @@ def test_reader_without_a_network(start, strict):
     tab = context.new_page()
     asked, failed = [], []
     context.on("request", lambda request: asked.append(request.url))
+    context.on("requestfailed", lambda request: failed.append(request.url))
+    context.on("weberror", lambda error: failed.append(str(error.error)))
+    context.on("console", lambda line: line.type == "error" and failed.append(line.text))
     tab.goto(start.as_uri())
     tab.wait_for_url("**/book/introduction.html")
     tab.goto((start.parent / "search.html").as_uri() + "?q=second-order+transition")
-    tab.wait_for_selector(FOUND)
-    tab.wait_for_function("!document.querySelector('#search-progress')?.textContent")
-    links = tab.eval_on_selector_all(FOUND, "links => links.map(a => a.href)")
-    theorem = [link for link in links if "/notebooks/05_depth_one.html" in link]
-    assert theorem, links
-    # a page of its own: the excerpts of what was found need a server, the list does not
-    tab.close()
-    tab = context.new_page()
-    tab.on("requestfailed", lambda request: failed.append(request.url))
-    tab.goto(theorem[0])
+    theorem = tab.locator(FOUND, has=tab.locator("a[href*='notebooks/05_depth_one.html']")).first
+    said = theorem.locator("p.context")
+    said.wait_for()
+    assert "transition" in said.inner_text()
+    theorem.locator("a").click()
+    tab.wait_for_url("**/notebooks/05_depth_one.html*")
     tab.evaluate("() => window.MathJax.startup.promise")
     tab.evaluate("() => document.fonts.ready")
     assert tab.locator(".proof", has_text="Second-order transition").count()
@@ -85,20 +85,30 @@ def test_reader_without_a_network(start, strict):
     assert "loaded" in (statuses := tab.evaluate(fonts)) and "error" not in statuses
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     assert failed == []
+    context.close()
 
 
-def test_an_executed_notebook_is_saved(start, strict):
-    """From a server: of what lies beside a page of files a browser shows the text."""
-    serve = partial(SimpleHTTPRequestHandler, directory=str(start.parent))
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a server of the files in a folder."""
+    serve = partial(SimpleHTTPRequestHandler, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        context = strict.new_context()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_an_executed_notebook_is_saved(start, strict, as_file):
+    with served(start.parent) as address:
+        context = strict.new_context(offline=as_file)
         tab = context.new_page()
-        tab.goto(f"http://127.0.0.1:{server.server_port}/notebooks/03_depth_zero.html")
+        tab.goto(f"{start.parent.as_uri() if as_file else address}/notebooks/03_depth_zero.html")
         with tab.expect_download() as saved:
             tab.get_by_role("link", name="Executed notebook").click()
         assert saved.value.suggested_filename == "03_depth_zero.ipynb"
-        cells = nbformat.read(saved.value.path(), as_version=4).cells
-        assert any(cell.get("outputs") for cell in cells)
+        original = start.parent / "_sources" / "notebooks" / "03_depth_zero.ipynb"
+        assert saved.value.path().read_bytes() == original.read_bytes()
         context.close()
-        server.shutdown()
+    cells = nbformat.read(original, as_version=4).cells
+    assert any(cell.get("outputs") for cell in cells)

@@ -32,6 +32,12 @@ OVERFLOW = """() => {
 UNTYPESET = """() => [...document.querySelectorAll("main .math, main mjx-merror")]
   .filter(e => e.matches("mjx-merror") || !e.querySelector("mjx-container"))
   .map(e => e.outerHTML.slice(0, 120))"""
+# Text that was meant as a formula.
+RAW = """() => {
+  const main = document.querySelector("main").cloneNode(true);
+  main.querySelectorAll("pre, code, script, .math, mjx-container").forEach(e => e.remove());
+  return main.textContent.match(/\\$[^$\\n]+\\$|\\\\[([].{0,20}/g) ?? [];
+}"""
 # the text of main is dark on light or light on dark, whichever theme is asked for
 CONTRAST = """() => {
   const light = c => { const [r, g, b] = c.match(/[\\d.]+/g).map(Number);
@@ -156,6 +162,7 @@ def test_page(tabs, name, theme):
         assert (tab.evaluate(CONTRAST) > 0.5) == (theme == "dark")
         assert tab.evaluate(FAINT) == []
         assert tab.evaluate(UNTYPESET) == []
+        assert tab.evaluate(RAW) == []
         assert tab.evaluate(UNDESCRIBED) == []
         broken = "[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
         assert tab.evaluate(broken) == []
