@@ -53,6 +53,8 @@ def interleaved(
 
 def seconds(value: float) -> str:
     """A duration with its unit, three digits."""
+    if value >= 1000:
+        return f"{value / 60:.3g} min"
     unit, size = next((u for u in UNITS if value >= u[1]), UNITS[-1])
     return f"{value / size:.3g} {unit}"
 

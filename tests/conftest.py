@@ -19,6 +19,7 @@ class FilesTogether(LoadScopeScheduling):
         return nodeid if Path(file).stem in SCATTERED else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     return FilesTogether(config, log)
 

@@ -3,8 +3,8 @@ of its own, and chapters that carry the number of their file.
 
 Generated pages have modules of their own, `previews` writes what links show, `execute_ahead`
 executes chapters side by side, `take_away` offers notebooks, `print_pages` makes the book in print,
-`live_pages` puts live figures into plain pages, `file_pages` lays beside a page what it cannot fetch
-where it was opened as a file; all are set up here.
+`live_pages` puts live figures into plain pages, `file_pages` lays beside pages what they cannot
+fetch where they are opened as files; all are set up here.
 """
 
 import hashlib

@@ -20,8 +20,8 @@ from sphinx_proof.nodes import proof_node
 # relative widths of the columns of generated tables; those of others follow from their words
 WIDTHS = {"claim-details": (16, 38, 20, 14, 12), "claim-corrections": (17, 48, 35)}
 HIDDEN = ("tag_hide-input", "tag_hide-cell", "tag_remove-input")
-TEXT = 100  # letters of a line of text, and of one of code
-CODE = 92
+TEXT, ROW, CODE = 100, 120, 92  # letters of a line of text, of a row of a table, of a line of code
+INDENTED = {"initial_indent": " " * 4, "subsequent_indent": " " * 4, "break_long_words": False}
 PAGE = 26  # lines; what is not longer than half a page is not broken
 
 TITLE_PAGE = r"""
@@ -146,8 +146,11 @@ def simplify(doctree: nodes.document) -> None:
     for output in doctree.findall(nodes.container):
         if "cell_output" in output["classes"]:
             join_lines(output)
-    for table in doctree.findall(nodes.table):
+    for table in list(doctree.findall(nodes.table)):
         set_widths(table)
+        before = table.previous_sibling()
+        if isinstance(before, nodes.paragraph) and isinstance(before[0], nodes.strong):
+            table.parent.insert(table.parent.index(before), latex("\\needspace{8\\baselineskip}\n"))
     for paragraph in list(doctree.findall(nodes.paragraph)):
         if paragraph["ids"]:
             paragraph.insert(0, nodes.target("", "", ids=paragraph["ids"]))
@@ -189,9 +192,7 @@ def wrap(line: str) -> str:
         if len(rows[-1]) + len(part) < CODE:
             rows[-1] += f" {part}" if rows[-1] else part
         else:
-            rows += textwrap.wrap(
-                part, CODE, initial_indent=" " * 4, subsequent_indent=" " * 4, break_long_words=False
-            )
+            rows += textwrap.wrap(part, CODE, **INDENTED)
     return "\n".join(filter(None, rows)) if len(line) > CODE else line
 
 
@@ -208,7 +209,7 @@ def set_widths(table: nodes.table) -> None:
     given = [WIDTHS[name] for name in table["classes"] if name in WIDTHS]
     rows = [[len(entry.astext()) for entry in row] for row in table.findall(nodes.row)]
     widths = given[0] if given else shares([max(column) + 2 for column in zip(*rows, strict=True)])
-    if sum(widths) < TEXT and "claims" not in table["classes"]:
+    if sum(widths) < ROW and "claims" not in table["classes"]:
         return  # LaTeX knows best
     for spec, width in zip(specs, widths, strict=True):
         spec["colwidth"] = width
@@ -217,7 +218,7 @@ def set_widths(table: nodes.table) -> None:
 
 def shares(widths: list[int]) -> list[int]:
     """Cut the widest columns, and them alone, until all fit into a line."""
-    cut = max(c for c in range(1, TEXT + 1) if c == 1 or sum(min(w, c) for w in widths) <= TEXT)
+    cut = max(c for c in range(1, ROW + 1) if c == 1 or sum(min(w, c) for w in widths) <= ROW)
     return [min(width, cut) for width in widths]
 
 

@@ -70,6 +70,7 @@ def test_reader_without_a_network(start, strict):
     context.on("console", lambda line: line.type == "error" and failed.append(line.text))
     tab.goto(start.as_uri())
     tab.wait_for_url("**/book/introduction.html")
+    tab.wait_for_load_state("networkidle")
     tab.goto((start.parent / "search.html").as_uri() + "?q=second-order+transition")
     theorem = tab.locator(FOUND, has=tab.locator("a[href*='notebooks/05_depth_one.html']")).first
     said = theorem.locator("p.context")
