@@ -56,13 +56,14 @@ pdf: $(STAMP) ## the book in print: _build/phase-book-VERSION.pdf; needs LaTeX
 packages:
 	@echo $(PACKAGES)
 
-# a commit of the pages alone, with no history: each one replaces the last
+# a commit of the pages alone, with no history: each one replaces the last; what serves pages that
+# are opened as files stays out
 publish: ## push what book, zip and pdf built to the branch gh-pages of origin
 	cp $(BUILD)/phase-book-$(VERSION).zip $(BUILD)/html/phase-book.zip
 	cp $(BUILD)/phase-book-$(VERSION).pdf $(BUILD)/html/phase-book.pdf
 	touch $(BUILD)/html/.nojekyll
 	index=$$(mktemp -d)/index; export GIT_INDEX_FILE=$$index; \
-	git --work-tree=$(BUILD)/html add --all --force . && tree=$$(git write-tree) && \
+	git --work-tree=$(BUILD)/html add --all --force . ':!_static/beside' && tree=$$(git write-tree) && \
 	commit=$$(git -c user.name=pages -c user.email=pages@localhost \
 	  commit-tree -m "Pages of $$(git rev-parse HEAD)" $$tree) && \
 	git push --force origin $$commit:refs/heads/gh-pages

@@ -8,7 +8,7 @@ import torch
 from xdist.scheduler import LoadScopeScheduling
 
 # files of long tests that share nothing: these go wherever a processor is free
-SCATTERED = ("test_classify", "test_mutations", "test_other_data")
+SCATTERED = ("test_mutations", "test_other_data")
 
 
 class FilesTogether(LoadScopeScheduling):

@@ -2,7 +2,8 @@
 
 A formula is a public method or property of the theory (`FORMULAS`; what is public and not listed is
 exempt for a stated reason) or a function that a chapter defines. Each is mutated alone, and the
-chapter that pins it is run at the tier `smoke` until a claim fails.
+chapter that pins it is run at the tier `smoke` until a claim fails. That none fails otherwise is
+what the references of nbval hold.
 """
 
 import ast
@@ -257,11 +258,6 @@ CHAPTERS = chapters.names()
 def test_functions_singled_out_exist():
     assert {c for c, _ in POWERS | set(NO_FORMULAS)} <= set(CHAPTERS)
     assert all(function in functions(c) for c, function in POWERS | set(NO_FORMULAS))
-
-
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_unmutated_chapters_pass(chapter, monkeypatch):
-    assert run(chapter, monkeypatch)
 
 
 @pytest.mark.parametrize(("formula", "chapter"), FORMULAS.items())

@@ -16,14 +16,14 @@ distributed = pytest.importorskip("distributed")
 
 MOMENTS = pu.Moments.isotropic(3)
 PLAN = {
-    "gamma": np.linspace(0.02, 0.4, 20),
+    "gamma": np.linspace(0.02, 0.4, 10),
     "depth": [0, 2],
     "width": 8,
     "init_scale": [0.3],
     "seed": [0, 1],
     "device": "cpu",
 }
-NETWORKS = 80
+NETWORKS = 40
 
 
 @pytest.fixture(scope="module")
@@ -37,21 +37,28 @@ def client():
         yield client
 
 
-@pytest.fixture(autouse=True)
-def one_network_each(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def one_network_each():
     """One thread, as Dask's workers have, and a chunk for each network."""
-    monkeypatch.setitem(sweeps.BATCH_BYTES, "cpu", 1)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sweeps.BATCH_BYTES, "cpu", 1)
+        yield
     torch.set_num_threads(threads)
 
 
-def test_the_bits_are_those_of_a_local_sweep(client):
-    assert pu.sweep(MOMENTS, **PLAN, client=client).identical(pu.sweep(MOMENTS, **PLAN))
+@pytest.fixture(scope="module")
+def here():
+    """What a sweep without a cluster gives."""
+    return pu.sweep(MOMENTS, **PLAN)
 
 
-def test_a_killed_worker_costs_nothing_but_time(client, tmp_path, monkeypatch):
+def test_the_bits_are_those_of_a_local_sweep(client, here):
+    assert pu.sweep(MOMENTS, **PLAN, client=client).identical(here)
+
+
+def test_a_killed_worker_costs_nothing_but_time(client, here, tmp_path, monkeypatch):
     before = client.run(os.getpid)
     written = []
     write = Store.write
@@ -65,17 +72,15 @@ def test_a_killed_worker_costs_nothing_but_time(client, tmp_path, monkeypatch):
     monkeypatch.setattr(Store, "write", killing)
     ds = pu.sweep(MOMENTS, **PLAN, client=client, store=tmp_path / "x.zarr")
     assert sorted(written) == list(range(NETWORKS))
-    monkeypatch.undo()
-    monkeypatch.setitem(sweeps.BATCH_BYTES, "cpu", 1)
-    assert ds.identical(pu.sweep(MOMENTS, **PLAN))
+    assert ds.identical(here)
     # the cluster's nanny has replaced it
     client.wait_for_workers(2, timeout=60)
     assert len(set(client.run(os.getpid).values()) - set(before.values())) == 1
 
 
-def test_a_store_started_here_is_finished_there(client, tmp_path, monkeypatch):
+def test_a_store_started_here_is_finished_there(client, here, tmp_path, monkeypatch):
     def stopping(store, chunk, values):
-        if chunk.index == 30:
+        if chunk.index == 15:
             raise KeyboardInterrupt
         write(store, chunk, values)
 
@@ -93,8 +98,8 @@ def test_a_store_started_here_is_finished_there(client, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Store, "write", counting)
         ds = pu.sweep(MOMENTS, **PLAN, store=tmp_path / "x.zarr", client=client)
-    assert sorted(written) == list(range(30, NETWORKS))
-    assert ds.identical(pu.sweep(MOMENTS, **PLAN))
+    assert sorted(written) == list(range(15, NETWORKS))
+    assert ds.identical(here)
 
 
 def fails_at_three(shared: int, item: int) -> int:
