@@ -63,7 +63,7 @@ publish: ## push what book, zip and pdf built to the branch gh-pages of origin
 	cp $(BUILD)/phase-book-$(VERSION).pdf $(BUILD)/html/phase-book.pdf
 	touch $(BUILD)/html/.nojekyll
 	index=$$(mktemp -d)/index; export GIT_INDEX_FILE=$$index; \
-	git --work-tree=$(BUILD)/html add --all --force . ':!_static/beside' && tree=$$(git write-tree) && \
+	git --work-tree=$(BUILD)/html add --all --force . ':(exclude)_static/beside' && tree=$$(git write-tree) && \
 	commit=$$(git -c user.name=pages -c user.email=pages@localhost \
 	  commit-tree -m "Pages of $$(git rev-parse HEAD)" $$tree) && \
 	git push --force origin $$commit:refs/heads/gh-pages
