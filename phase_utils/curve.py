@@ -57,6 +57,7 @@ class Curve:
         noise drowns the signal and only the trivial state is left.
     penalty_power : p > 0; 2 where the depth is infinite.
     log_decay : ln g, the logarithm of the geometric mean of the decay ratios.
+    spectra : the last table of these data by ln N, kept here for curves that differ in depth.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Curve:
         log_noise_factor: float,
         penalty_power: float = 2.0,
         log_decay: float = 0.0,
+        spectra: dict[float, Spectrum] | None = None,
     ) -> None:
         active = (signals != 0) & (eigenvalues > 0)
         self.Eyy, self.depth, self.power = Eyy, depth, penalty_power
@@ -82,8 +84,12 @@ class Curve:
         self.constant = log(2 / p) - p / 2 * log_decay + shift
         if self.trivial:
             return
-        log_a = log_noise_factor + np.log(eigenvalues[active])
-        self.spectrum = Spectrum(log_a, 2 * np.log(np.abs(signals[active])))
+        spectra = {} if spectra is None else spectra
+        if log_noise_factor not in spectra:
+            spectra.clear()
+            log_a = log_noise_factor + np.log(eigenvalues[active])
+            spectra[log_noise_factor] = Spectrum(log_a, 2 * np.log(np.abs(signals[active])))
+        self.spectrum = spectra[log_noise_factor]
         self.log_a, self.gain = self.spectrum.log_a, self.spectrum.gain
         self.pieces = self._pieces()
 

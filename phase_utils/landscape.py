@@ -106,6 +106,7 @@ class Landscape:
             network.log_noise_factor,
             self.penalty_power,
             network.log_decay,
+            moments._spectra,
         )
 
     def loss(self, B: Any, gamma: Any) -> Array:

@@ -155,5 +155,10 @@ class Moments:
         explained = (self.signals[kept] ** 2).reshape(-1, self.k).sum(axis=1)
         return self.Eyy - float(np.sum(explained / self.eigenvalues[kept]))
 
+    @cached_property
+    def _spectra(self) -> dict[float, Any]:
+        """What the stationary curves of one depth leave to those of the next."""
+        return {}
+
     def __repr__(self) -> str:
         return f"Moments(d={self.d}, k={self.k}, |Exy|={self.signal:.6g}, Eyy={self.Eyy:.6g})"

@@ -1,5 +1,8 @@
 """The fast minimiser: L-BFGS for every row of a batch."""
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -109,24 +112,33 @@ class Lbfgs:
         state["along_g"] = products[:, :, 2]
         self.slot = (slot + 1) % self.memory
 
-    def _turn(self, state: State, taken: Tensor) -> None:
-        """Two-loop recursion for the rows that moved; steepest descent for those that are stuck."""
-        basis, gram, inverse = state["basis"], state["gram"], state["inverse"]
+    def _recur(self, along: Any, weight: Any, gram: Any, inverse: Any, h0: Any) -> None:
+        """Two-loop recursion in place, on tensors or on arrays."""
         m = self.memory
         newest_first = [(self.slot - 1 - i) % m for i in range(m)]
-        along = state["along_g"].clone()  # products of the running vector with the basis
-        weight = torch.zeros_like(along)  # its coefficients; that of the gradient is h0
         first = {}
         for i in newest_first:
             first[i] = inverse[:, i] * along[:, i]
             weight[:, m + i] = -first[i]
             along -= first[i][:, None] * gram[:, :, m + i]
-        weight *= state["h0"][:, None]
-        along *= state["h0"][:, None]
+        weight *= h0[:, None]
+        along *= h0[:, None]
         for i in reversed(newest_first):
             change = first[i] - inverse[:, i] * along[:, m + i]
             weight[:, i] = change
             along += change[:, None] * gram[:, :, i]
+
+    def _turn(self, state: State, taken: Tensor) -> None:
+        """Two-loop recursion for the rows that moved; steepest descent for those that are stuck."""
+        basis, inverse = state["basis"], state["inverse"]
+        along = state["along_g"].clone()  # products of the running vector with the basis
+        weight = torch.zeros_like(along)  # its coefficients; that of the gradient is h0
+        numbers = [along, weight, state["gram"], inverse, state["h0"]]
+        if along.is_cuda:
+            self._recur(*numbers)
+        else:  # many operations on few numbers, which NumPy starts faster
+            with np.errstate(all="ignore"):
+                self._recur(*(tensor.numpy() for tensor in numbers))
         steepest = -state["h0"][:, None] * state["g"]
         direction = steepest - (weight[:, None, :] @ basis)[:, 0]
 

@@ -15,6 +15,7 @@ Forty units of s outside the spectrum the closed forms of the tails are exact to
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,9 +93,7 @@ class Spectrum:
         values[0] -= self.offset[:, None]
         chebyshev = np.cos(np.arange(NODES)[:, None] * angle) * (2 / NODES)
         chebyshev[0] /= 2
-        powers = np.zeros((NODES, NODES))
-        for k in range(NODES):
-            powers[k, : k + 1] = np.polynomial.chebyshev.cheb2poly(np.eye(NODES)[k, : k + 1])
+        powers = _powers()
         # in two steps: the rounding of a Chebyshev coefficient then stays a multiple of one T_k
         self.table = [np.ascontiguousarray(((v @ chebyshev.T) @ powers).T) for v in values]
 
@@ -140,6 +139,15 @@ class Spectrum:
         with np.errstate(invalid="ignore"):
             log_beta2 = np.where(inside, 2 * s + log_G, self.log_beta2)
         return Sums(s, log_G, P, log_beta2)
+
+
+@cache
+def _powers() -> Array:
+    """Coefficients of the powers of x in each Chebyshev polynomial, (polynomials, powers)."""
+    powers = np.zeros((NODES, NODES))
+    for k in range(NODES):
+        powers[k, : k + 1] = np.polynomial.chebyshev.cheb2poly(np.eye(NODES)[k, : k + 1])
+    return powers
 
 
 def _horner(coefficients: Array, cell: Index, x: Array) -> Array:
