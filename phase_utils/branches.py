@@ -92,7 +92,7 @@ class Branch:
 
     def value(self, gamma: float) -> tuple[float, float, float]:
         """Stationary loss less E[y^2], u and T at one gamma."""
-        s = self.invert(np.array([gamma]))
-        T = float(self.curve.penalty(s)[0])
-        taken = float(self.curve.spectrum.taken(s)[0])
-        return gamma * T - taken, float(self.curve.norm(s)[0]), T
+        at = self.curve.spectrum.at(self.invert(np.array([gamma])))
+        T = float(self.curve.penalty(at)[0])
+        taken = float(self.curve.spectrum.taken(at.s)[0])
+        return gamma * T - taken, float(self.curve.norm(at)[0]), T

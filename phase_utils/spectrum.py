@@ -15,7 +15,6 @@ Forty units of s outside the spectrum the closed forms of the tails are exact to
 """
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +29,17 @@ NODES = 16  # Chebyshev nodes of a cell
 TABLE_ERROR = 1e-14  # of P, and of C in units of C(inf): the bound above and rounding
 TAIL = 40.0  # beyond it e^-TAIL is below rounding
 BLOCK = 200_000  # elements of one block of (points x modes): two of them stay in the cache
+
+ANGLES = (np.arange(NODES) + 0.5) * np.pi / NODES
+POINTS = np.cos(ANGLES)
+CHEBYSHEV = np.cos(np.arange(NODES)[:, None] * ANGLES) * (2 / NODES)  # from values to T_k
+CHEBYSHEV[0] /= 2
+POWERS = np.stack(  # from T_k to powers
+    [
+        np.pad(np.polynomial.chebyshev.cheb2poly([0] * k + [1]), (0, NODES - 1 - k))
+        for k in range(NODES)
+    ]
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,33 +94,29 @@ class Spectrum:
         return log_G, P, C
 
     def _tabulate(self, cells: int) -> None:
-        angle = (np.arange(NODES) + 0.5) * np.pi / NODES
-        nodes = np.cos(angle)
         centres = self.left + (np.arange(cells) + 0.5) * WIDTH
-        s = centres[:, None] + nodes * (WIDTH / 2)
+        s = centres[:, None] + POINTS * (WIDTH / 2)
         values = [v.reshape(s.shape) for v in self.direct(s.ravel())]
         self.offset = values[0].mean(axis=1)  # keeps the rounding of ln G out of its polynomial
         values[0] -= self.offset[:, None]
-        chebyshev = np.cos(np.arange(NODES)[:, None] * angle) * (2 / NODES)
-        chebyshev[0] /= 2
-        powers = _powers()
         # in two steps: the rounding of a Chebyshev coefficient then stays a multiple of one T_k
-        self.table = [np.ascontiguousarray(((v @ chebyshev.T) @ powers).T) for v in values]
+        columns = [((v @ CHEBYSHEV.T) @ POWERS).T for v in values]
+        self.table = np.ascontiguousarray(np.stack(columns, axis=1))  # (degrees, 3, cells)
 
     def _place(self, s: Array) -> tuple[Index, Array]:
         """Cell and the coordinate in it, from -1 to 1, (n,) each."""
         scaled = (s - self.left) / WIDTH
-        cell = np.clip(scaled.astype(np.int64), 0, len(self.offset) - 1)
+        cell = np.minimum(np.maximum(scaled.astype(np.int64), 0), len(self.offset) - 1)
         return cell, 2 * (scaled - cell) - 1
 
     def log_gain(self, s: Array) -> tuple[Array, Array]:
         """Return ln G and P, (n,) each, at any s from -inf to inf."""
-        inside = np.clip(s, self.left, self.right)
+        inside = np.minimum(np.maximum(s, self.left), self.right)
         log_G, P = np.empty_like(inside), np.empty_like(inside)
         for here in _blocks(len(s)):
             cell, x = self._place(inside[here])
-            log_G[here] = _horner(self.table[0], cell, x) + self.offset[cell]
-            P[here] = _horner(self.table[1], cell, x)
+            log_G[here], P[here] = _horner(self.table[:, :2], cell, x)
+            log_G[here] += self.offset[cell]
         before, after = s < self.left, s > self.right
         if before.any():
             log_G[before], P[before] = self.log_signal2, 0.0
@@ -121,15 +127,15 @@ class Spectrum:
     def slope_of_P(self, s: Array) -> Array:
         """dP/ds, (n,), good to 1e-11, for s inside the table."""
         cell, x = self._place(s)
-        derivative = self.table[1][1:] * np.arange(1, NODES)[:, None]
+        derivative = self.table[1:, 1] * np.arange(1, NODES)[:, None]
         return _horner(derivative, cell, x) * (2 / WIDTH)
 
     def taken(self, s: Array) -> Array:
         """C, (n,), at any s from -inf to inf."""
-        inside = np.clip(s, self.left, self.right)
+        inside = np.minimum(np.maximum(s, self.left), self.right)
         C = np.empty_like(inside)
         for here in _blocks(len(s)):
-            C[here] = _horner(self.table[2], *self._place(inside[here]))
+            C[here] = _horner(self.table[:, 2], *self._place(inside[here]))
         return C
 
     def at(self, s: Array) -> Sums:
@@ -141,21 +147,13 @@ class Spectrum:
         return Sums(s, log_G, P, log_beta2)
 
 
-@cache
-def _powers() -> Array:
-    """Coefficients of the powers of x in each Chebyshev polynomial, (polynomials, powers)."""
-    powers = np.zeros((NODES, NODES))
-    for k in range(NODES):
-        powers[k, : k + 1] = np.polynomial.chebyshev.cheb2poly(np.eye(NODES)[k, : k + 1])
-    return powers
-
-
 def _horner(coefficients: Array, cell: Index, x: Array) -> Array:
-    """Values of the polynomials of the cells, coefficients (degrees, cells), at x, (n,)."""
-    value = coefficients[-1].take(cell)
-    for row in coefficients[-2::-1]:
+    """Values of the polynomials of the cells, coefficients (degrees, ..., cells), at x, (n,)."""
+    rows = coefficients.take(cell, axis=-1)
+    value = rows[-1]
+    for row in rows[-2::-1]:
         value *= x
-        value += row.take(cell)
+        value += row
     return value
 
 
