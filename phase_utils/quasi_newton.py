@@ -134,11 +134,11 @@ class Lbfgs:
         along = state["along_g"].clone()  # products of the running vector with the basis
         weight = torch.zeros_like(along)  # its coefficients; that of the gradient is h0
         numbers = [along, weight, state["gram"], inverse, state["h0"]]
-        if along.is_cuda:
-            self._recur(*numbers)
-        else:  # many operations on few numbers, which NumPy starts faster
+        if along.device.type == "cpu":  # many operations on few numbers, which NumPy starts faster
             with np.errstate(all="ignore"):
                 self._recur(*(tensor.numpy() for tensor in numbers))
+        else:
+            self._recur(*numbers)
         steepest = -state["h0"][:, None] * state["g"]
         direction = steepest - (weight[:, None, :] @ basis)[:, 0]
 
