@@ -106,8 +106,9 @@ AXE = """async contrast => {
   };
   for (const e of document.querySelectorAll("main *")) {
     const texts = [...e.childNodes].filter(n => n.nodeType === 3 && n.data.trim());
-    const {color, fontSize, fontWeight, opacity} = getComputedStyle(e);
-    if (texts.length && known([color, fontSize, fontWeight, opacity, behind(e)].join()))
+    const c = getComputedStyle(e);
+    const look = [c.color, c.fontSize, c.fontWeight, c.opacity, behind(e)];
+    if (texts.length && known(look.join()))
       texts.forEach(n => n.remove());
   }
   return [...all, ...await found({runOnly: ["color-contrast"]})].flatMap(v => v.nodes
