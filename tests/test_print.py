@@ -90,7 +90,18 @@ def test_a_box_asks_for_the_room_it_needs():
     assert print_pages.lines(long) < 12  # is broken
     tree = document(short)
     print_pages.simplify(tree)
-    assert tree[0].astext() == "\\needspace{12\\baselineskip}\n"
+    assert tree[0].astext() == "\\roomfor{12}\n"
+    inner = nodes.section("", nodes.title(text="Inner"), short)
+    tree = document(nodes.section("", nodes.title(text="Outer"), nodes.paragraph(), inner))
+    print_pages.simplify(tree)
+    assert [node.astext() for node in tree[0][2:3]] == ["\\roomfor{16}\n"] and tree[0][3] is inner
+
+
+def test_a_figure_stays_below_a_heading_that_has_nothing_else():
+    alone = nodes.section("", nodes.title(text="Seen"), nodes.figure("", nodes.caption(text="c")))
+    told = nodes.section("", nodes.title(text="Told"), nodes.paragraph(text="words"))
+    print_pages.simplify(document(alone, told))
+    assert alone[-1].astext() == "\\FloatBarrier\n" and isinstance(told[-1], nodes.paragraph)
 
 
 def test_an_empty_cell_has_no_line():

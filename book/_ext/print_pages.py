@@ -22,7 +22,8 @@ WIDTHS = {"claim-details": (16, 38, 20, 14, 12), "claim-corrections": (17, 48, 3
 HIDDEN = ("tag_hide-input", "tag_hide-cell", "tag_remove-input")
 TEXT, ROW, CODE = 100, 120, 92  # letters of a line of text, of a row of a table, of a line of code
 INDENTED = {"initial_indent": " " * 4, "subsequent_indent": " " * 4, "break_long_words": False}
-PAGE = 26  # lines; what is not longer than half a page is not broken
+PAGE, HEADING = 26, 4  # lines; what is not longer than half a page is not broken
+WORDS = (nodes.paragraph, nodes.literal_block, nodes.math_block)
 
 TITLE_PAGE = r"""
 \begin{titlepage}
@@ -141,8 +142,7 @@ def simplify(doctree: nodes.document) -> None:
         end += latex("\\proofend" + ("" if end is last else "\\par\n"))
         proof.replace_self(box.children)
     for box in list(doctree.findall(nodes.Admonition)):
-        needed = latex(f"\\needspace{{{lines(box)}\\baselineskip}}\n")
-        box.parent.insert(box.parent.index(box), needed)
+        make_room(box)
     for output in doctree.findall(nodes.container):
         if "cell_output" in output["classes"]:
             join_lines(output)
@@ -150,10 +150,21 @@ def simplify(doctree: nodes.document) -> None:
         set_widths(table)
         before = table.previous_sibling()
         if isinstance(before, nodes.paragraph) and isinstance(before[0], nodes.strong):
-            table.parent.insert(table.parent.index(before), latex("\\needspace{8\\baselineskip}\n"))
+            table.parent.insert(table.parent.index(before), latex("\\roomfor{8}\n"))
+    for section in doctree.findall(nodes.section):
+        if not any(isinstance(node, WORDS) for node in section.findall()):
+            section += latex("\\FloatBarrier\n")  # the figure stays below its heading
     for paragraph in list(doctree.findall(nodes.paragraph)):
         if paragraph["ids"]:
             paragraph.insert(0, nodes.target("", "", ids=paragraph["ids"]))
+
+
+def make_room(box: nodes.Element) -> None:
+    """Have a box begin where there is room for it, together with the headings right above it."""
+    needed, first = lines(box), box
+    while isinstance(first.previous_sibling(), nodes.title):
+        needed, first = needed + HEADING, first.parent
+    first.parent.insert(first.parent.index(first), latex(f"\\roomfor{{{needed}}}\n"))
 
 
 def lines(box: nodes.Element) -> int:
@@ -175,7 +186,10 @@ def join_lines(output: nodes.container) -> None:
         before = block.previous_sibling() if block in output.children else None
         if not isinstance(block, nodes.literal_block):
             continue
-        text = "\n".join(map(wrap, block.astext().rstrip().splitlines()))
+        rows = block.astext().rstrip().splitlines()
+        if rows and rows[0].startswith("chapter: "):  # where it comes from, in few lines
+            rows = [" | ".join(rows)]
+        text = "\n".join(map(wrap, rows))
         if isinstance(before, nodes.literal_block):
             text = f"{before.astext()}\n{text}"
             output.remove(block)
@@ -207,13 +221,19 @@ def set_widths(table: nodes.table) -> None:
                 entry.remove(paragraph)
     specs = list(table.findall(nodes.colspec))
     given = [WIDTHS[name] for name in table["classes"] if name in WIDTHS]
-    rows = [[len(entry.astext()) for entry in row] for row in table.findall(nodes.row)]
+    rows = [[letters(entry) for entry in row] for row in table.findall(nodes.row)]
     widths = given[0] if given else shares([max(column) + 2 for column in zip(*rows, strict=True)])
     if sum(widths) < ROW and "claims" not in table["classes"]:
         return  # LaTeX knows best
     for spec, width in zip(specs, widths, strict=True):
         spec["colwidth"] = width
     table["classes"] += ["colwidths-given", "longtable"] if given else ["colwidths-given"]
+
+
+def letters(entry: nodes.entry) -> int:
+    """Return how wide a cell is; letters of code are wider than others."""
+    code = sum(len(part.astext()) for part in entry.findall(nodes.literal))
+    return len(entry.astext()) + code // 3
 
 
 def shares(widths: list[int]) -> list[int]:
