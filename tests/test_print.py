@@ -110,3 +110,14 @@ def test_an_empty_cell_has_no_line():
     group += nodes.tbody("", nodes.row("", entry))
     print_pages.simplify(document(nodes.table("", group, classes=["claims"])))
     assert entry.children == []
+
+
+def test_a_caption_stays_with_its_table():
+    def page(*words):
+        group = nodes.tgroup("", nodes.colspec(colwidth=1), cols=1)
+        return document(nodes.paragraph("", "", *words), nodes.table("", group))
+
+    caption, told = page(nodes.Text(""), nodes.strong(text="Times")), page(nodes.Text("Times:"))
+    for tree in (caption, told):
+        print_pages.simplify(tree)
+    assert caption[0].astext() == "\\roomfor{8}\n" and len(told) == 2

@@ -149,7 +149,8 @@ def simplify(doctree: nodes.document) -> None:
     for table in list(doctree.findall(nodes.table)):
         set_widths(table)
         before = table.previous_sibling()
-        if isinstance(before, nodes.paragraph) and isinstance(before[0], nodes.strong):
+        bold = before.next_node(nodes.strong) if isinstance(before, nodes.paragraph) else None
+        if bold is not None and bold.astext() == before.astext():  # its caption
             table.parent.insert(table.parent.index(before), latex("\\roomfor{8}\n"))
     for section in doctree.findall(nodes.section):
         if not any(isinstance(node, WORDS) for node in section.findall()):
