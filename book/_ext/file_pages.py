@@ -1,8 +1,8 @@
 """Pages opened as files: what they may not fetch lies beside them as scripts.
 
 A browser that shows a file lets it load pictures, styles and scripts, and nothing else. The search
-reads the pages that it found, to show where in them, and a click saves an executed notebook: for
-both there is `_static/beside/PATH.js`, which `reading.js` loads where the page is a file.
+reads the pages that it found, to show where in them, and a click saves a notebook or the source of
+a page: for both there is `_static/beside/PATH.js`, which `reading.js` loads where the page is a file.
 """
 
 import json
@@ -29,7 +29,7 @@ def lay_beside(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     built = Path(app.outdir)
-    for path in [*built.rglob("*.html"), *built.rglob("*.ipynb")]:
+    for path in [*built.rglob("*.html"), *built.glob("_sources/*/*")]:
         name = path.relative_to(built).as_posix()
         if name.startswith("_static/"):
             continue

@@ -110,12 +110,15 @@
   if (location.protocol === "file:") {
     window.fetch = async (address) => new Response(await beside(address));
     document.addEventListener("click", (event) => {
-      const link = event.target.closest?.("a[href$='.ipynb']");
+      const link = event.target.closest?.("a[href*='/_sources/']");
       if (!link) return;
       event.preventDefault();
       save(link);
     });
   }
+  addEventListener("load", () => {
+    for (const link of document.querySelectorAll("a[href*='/_sources/']")) link.download = "";
+  });
 
   const look = document.documentElement.dataset;
   let theme;
