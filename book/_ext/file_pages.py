@@ -1,8 +1,8 @@
 """Pages opened as files: what they may not fetch lies beside them as scripts.
 
 A browser that shows a file lets it load pictures, styles and scripts, and nothing else. The search
-reads the pages that it found, to show where in them, and a click saves a notebook or the source of
-a page: for both there is `_static/beside/PATH.js`, which `reading.js` loads where the page is a file.
+reads the pages that it found, to show where in them, and a click saves a notebook or a page's
+source: for both there is `_static/beside/PATH.js`, which `reading.js` loads where a page is a file.
 """
 
 import json
