@@ -217,9 +217,9 @@ def set_widths(table: nodes.table) -> None:
     What is generated and long runs over pages.
     """
     for entry in table.findall(nodes.entry):
-        for paragraph in entry.children:
-            if not paragraph.astext().strip():
-                entry.remove(paragraph)
+        for paragraph in list(entry.findall(nodes.paragraph)):
+            if not paragraph.astext().strip() and paragraph.next_node(nodes.image) is None:
+                paragraph.parent.remove(paragraph)
     specs = list(table.findall(nodes.colspec))
     given = [WIDTHS[name] for name in table["classes"] if name in WIDTHS]
     rows = [[letters(entry) for entry in row] for row in table.findall(nodes.row)]
@@ -232,9 +232,12 @@ def set_widths(table: nodes.table) -> None:
 
 
 def letters(entry: nodes.entry) -> int:
-    """Return how wide a cell is; letters of code are wider than others."""
-    code = sum(len(part.astext()) for part in entry.findall(nodes.literal))
-    return len(entry.astext()) + code // 3
+    """Return how wide a cell is: letters of code are wider than others, formulas half their TeX."""
+    code, formulas = (
+        sum(len(part.astext()) for part in entry.findall(kind))
+        for kind in (nodes.literal, nodes.math)
+    )
+    return len(entry.astext()) + code // 3 - formulas // 2
 
 
 def shares(widths: list[int]) -> list[int]:
