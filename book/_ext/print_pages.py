@@ -232,12 +232,9 @@ def set_widths(table: nodes.table) -> None:
 
 
 def letters(entry: nodes.entry) -> int:
-    """Return how wide a cell is: letters of code are wider than others, formulas half their TeX."""
-    code, formulas = (
-        sum(len(part.astext()) for part in entry.findall(kind))
-        for kind in (nodes.literal, nodes.math)
-    )
-    return len(entry.astext()) + code // 3 - formulas // 2
+    """Return how wide a cell is; letters of code are wider than others."""
+    code = sum(len(part.astext()) for part in entry.findall(nodes.literal))
+    return len(entry.astext()) + code // 3
 
 
 def shares(widths: list[int]) -> list[int]:
