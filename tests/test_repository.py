@@ -1,6 +1,10 @@
 """The files around the code agree with each other: versions, pins, and what may stand in them."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from itertools import chain
 from pathlib import Path
@@ -17,6 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LINES = [
     line for line in (ROOT / "requirements.txt").read_text().splitlines() if line[:1] not in "#"
 ]
+WEB = ("links", "offline", "pages")
 PINS = {canonicalize_name(name): version for name, _, version in (x.partition("==") for x in LINES)}
 
 
@@ -71,3 +76,23 @@ def test_contents_and_chapters_are_the_same():
     listed = {c["file"] for part in contents["parts"] for c in part["chapters"]}
     chapters = {f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.md")}
     assert {name for name in listed if name.startswith("notebooks/")} == chapters
+
+
+def test_without_a_built_book_its_tests_are_skipped(tmp_path):
+    """As in `make test` before the first `make book`."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(ROOT / "book", tmp_path / "book")
+    shutil.copytree(
+        ROOT / "tests",
+        tmp_path / "tests",
+        ignore=shutil.ignore_patterns("reference", "__pycache__"),
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *(f"tests/web/test_{n}.py" for n in WEB)],
+        cwd=tmp_path,
+        env={k: v for k, v in os.environ.items() if not k.startswith(("PHASE_BOOK_", "PYTEST_"))},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "failed" not in done.stdout and "skipped" in done.stdout

@@ -126,6 +126,8 @@ def resize(tab, size: dict[str, int]) -> None:
 
 @pytest.fixture(scope="module")
 def tabs(browser) -> Iterator[dict]:
+    if not PAGES:
+        missing("the book is not built: run `make book`")
     contexts = {
         theme: browser.new_context(color_scheme=theme, viewport=DESKTOP)
         for theme in ("light", "dark")
