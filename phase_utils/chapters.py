@@ -13,11 +13,12 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from phase_utils import execution, export
+from phase_utils import data, execution, export
 from phase_utils._files import write_atomic
 from phase_utils.parameters import Parameter, check_values, parse_cell, suggestion
 
 TIERS = ("smoke", "book", "paper")
+_OF_DATA = ("data", "compare", "target", "compare_target", "inputs", "drop")
 _FILE = re.compile(r"(\d\d)_([a-z0-9_]+)\.md")
 
 
@@ -64,6 +65,22 @@ class Chapter:
             wanted = {"tier": tier, **self.tiers.get(tier, {})}
         try:
             return check_values({**wanted, **given}, self.parameters)
+        except ValueError as error:
+            raise ChapterError(f"{self.name}: {error}") from None
+
+    def check_data(self, *runs: Mapping[str, Any]) -> None:
+        """Read the files that runs with these values name. Raises ChapterError for unfit data."""
+        by_name = {p.name: p for p in self.parameters}
+        named = [by_name[name] for name in _OF_DATA if name in by_name]
+        if "data" not in by_name:
+            return
+        also = [choice for choice in by_name["data"].choices if choice != "path"]
+        chosen = {
+            repr(c): c for c in ({p.name: v.get(p.name, p.default) for p in named} for v in runs)
+        }
+        try:
+            for arguments in chosen.values():
+                data.check(**arguments, also=also)
         except ValueError as error:
             raise ChapterError(f"{self.name}: {error}") from None
 
@@ -183,6 +200,7 @@ def run(
     """
     chapter = find(name, folder)
     values = chapter.values(parameters, tier)
+    chapter.check_data(values)
     try:
         export.mathjax()  # what the page needs is missed now rather than after the run
     except RuntimeError as error:

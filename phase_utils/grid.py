@@ -82,7 +82,7 @@ def plan(
     parameters: Mapping[str, Any] | None = None,
     tier: str | None = None,
 ) -> list[Cell]:
-    """The cells of the product of `axes`, the last one fastest, all checked.
+    """The cells of the product of `axes`, the last one fastest, all checked, and their data.
 
     Raises ChapterError for a name or value that the chapter does not allow, or that is given twice.
     """
@@ -98,6 +98,7 @@ def plan(
     for chosen in product(*axes.values()):
         values = chapter.values({**given, **dict(zip(axes, chosen, strict=True))}, tier)
         cells.append(Cell(_key(chapter, values), values))
+    chapter.check_data(*(cell.values for cell in cells))
     return cells
 
 

@@ -72,7 +72,7 @@ $$ (eq-01-last)
 :tags: [parameters]
 
 data: str = "teacher"  # data set; choices teacher|diabetes|path
-target: str = "y"  # target column
+target: str = ""  # target column
 seed: int = 0  # seed of the random numbers; range 0..1000
 device: str = "auto"  # device; choices auto|cpu|cuda
 tier: str = "book"  # size of the run; choices smoke|book|paper

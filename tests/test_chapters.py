@@ -231,7 +231,7 @@ def test_a_file_becomes_a_relative_path(folder, tmp_path):
     data = next(p for p in chapters.find("demo", folder).parameters if p.name == "data")
     file = tmp_path / "deep" / "mine.CSV"
     file.parent.mkdir()
-    file.write_text("1,2\n")
+    file.write_text("a,y\n1,2\n2,3\n")
     assert data.parse(str(file)) == os.path.join("deep", "mine.CSV")
     (tmp_path / "mine.txt").touch()
     with pytest.raises(ValueError, match=r"path of a \.csv or \.npz file"):
@@ -249,12 +249,31 @@ def test_list_and_show(folder, capsys):
     assert re.split(r"  +", n) == ["n", "int", "3", "2", "64", "count", "1..64", "number of points"]
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["data=teacher", "target=y"], "target chooses from a file, but data is 'teacher'"),
+        (["data=mine.csv", "target=prize"], "got 'prize'; did you mean price?"),
+        (["data=broken.csv"], "broken.csv"),
+    ],
+)
+@pytest.mark.parametrize("command", [["run", "demo"], ["grid", "demo", "-g", "n=[1, 2]"]])
+def test_unfit_data_stop_before_anything_runs(folder, capsys, monkeypatch, command, given, message):
+    monkeypatch.setattr(execution, "execute", None)
+    Path("mine.csv").write_text("a,price\n1,2\n2,3\n")
+    Path("broken.csv").write_text("a,price\n1,2\n2,three\n")
+    words = [word for one in given for word in ("-p", one)]
+    assert main([*command, *words], folder=folder) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
 # Runs
 
 
 def test_run(folder, capsys, tmp_path):
     file = tmp_path / "mine.csv"
-    file.write_text("1,2\n")
+    file.write_text("a,y\n1,2\n2,3\n")
     words = ["run", "demo", "--tier", "smoke", "-p", "n=5", "-p", f"data={file}"]
     assert main([*words, "--out", "some/where"], folder=folder) == 0
     shown = capsys.readouterr()

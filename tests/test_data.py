@@ -72,3 +72,71 @@ def test_unknown_names_missing_files_and_pickles_are_refused(tmp_path):
     np.savez(tmp_path / "p.npz", x=np.array([[object()]]), y=np.ones(1))
     with pytest.raises(ValueError, match="npz file of numbers"):
         pu.data.load(str(tmp_path / "p.npz"))
+
+
+# Several data sets at once
+
+
+def written(folder, name, seed=0, names="a,b,y"):
+    folder.mkdir(exist_ok=True)
+    rows = np.random.default_rng(seed).normal(size=(20, names.count(",") + 1))
+    np.savetxt(folder / name, rows, delimiter=",", header=names, comments="")
+    return str(folder / name)
+
+
+def test_a_file_is_never_mistaken_for_built_in_data_or_for_another_file(tmp_path):
+    own = written(tmp_path / "one", "diabetes.csv")
+    other = written(tmp_path / "two", "diabetes.csv", seed=1)
+    tasks = pu.data.pair(own, "diabetes")
+    assert list(tasks) == ["diabetes.csv", "diabetes"]
+    assert [len(task.y) for task in tasks.values()] == [20, 442]
+    tasks = pu.data.pair(own, other)
+    assert list(tasks) == ["one/diabetes.csv", "two/diabetes.csv"]
+    assert all(task.name == name for name, task in tasks.items())
+    assert all(task.description.startswith(f"{name}, 20") for name, task in tasks.items())
+    assert not np.array_equal(*(task.y for task in tasks.values()))
+    deep = written(tmp_path / "one" / "two", "diabetes.csv", seed=2)
+    assert list(pu.data.pair(deep, other)) == [
+        "one/two/diabetes.csv",
+        f"{tmp_path.name}/two/diabetes.csv",
+    ]
+
+
+def test_the_same_data_enter_once_however_they_are_written(tmp_path, monkeypatch):
+    path = written(tmp_path, "a.csv")
+    monkeypatch.chdir(tmp_path)
+    for compare, label in [("none", ""), (path, ""), ("./a.csv", ""), ("a.csv", "y")]:
+        assert list(pu.data.pair("a.csv", compare, compare_target=label)) == ["a.csv"]
+    assert list(pu.data.pair("teacher", "teacher")) == ["teacher"]
+
+
+def test_two_labels_of_one_file_are_two_tasks(tmp_path):
+    path = written(tmp_path, "a.csv")
+    tasks = pu.data.pair(path, path, compare_target="b", inputs=["a"])
+    assert list(tasks) == ["a.csv (y)", "a.csv (b)"]
+    assert [task.x.shape[1] for task in tasks.values()] == [1, 1]
+    tasks = pu.data.pair("teacher", path, compare_target="a")
+    assert list(tasks) == ["teacher", "a.csv"]
+    assert tasks["a.csv"].label == "a"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"data": "teacher", "target": "y"}, "target chooses from a file, but data is 'teacher'"),
+        ({"data": "digits", "inputs": ["a"]}, "inputs chooses from a file"),
+        ({"data": "a.csv", "target": "x"}, "target must be one of a, b, y, got 'x'"),
+        ({"data": "a.csv", "inputs": ["c"]}, "inputs must be one of a, b, y, got 'c'"),
+        ({"data": "a.csv", "compare": "b.csv"}, "compare: data must be an existing file"),
+        ({"data": "a.csv", "compare": "diabetic"}, "did you mean diabetes"),
+        ({"data": "a.csv", "compare": "digits", "compare_target": "y"}, "compare is 'digits'"),
+        ({"data": "a.csv", "compare_target": "y"}, "compare is 'none'"),
+        ({"data": "teacher", "compare": "a.csv", "compare_target": "w"}, "compare: target must"),
+    ],
+)
+def test_a_check_refuses_what_loading_refuses(tmp_path, monkeypatch, given, message):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, "a.csv")
+    for refuse in (pu.data.check, pu.data.pair):
+        with pytest.raises(ValueError, match=message):
+            refuse(**given)

@@ -185,7 +185,7 @@ def test_a_damaged_cell_is_run_again(folder, ran, file, harm):
 
 
 def test_another_source_package_or_data_file_is_another_run(folder, ran, tmp_path, monkeypatch):
-    (tmp_path / "mine.csv").write_text("a,y\n1,2\n")
+    (tmp_path / "mine.csv").write_text("a,y\n1,2\n2,3\n")
     words = ["grid", "demo", "-g", "n=[1]", "-p", "data=mine.csv"]
 
     def runs() -> int:
@@ -194,7 +194,7 @@ def test_another_source_package_or_data_file_is_another_run(folder, ran, tmp_pat
         return len(ran)
 
     assert [runs(), runs()] == [1, 0]
-    (tmp_path / "mine.csv").write_text("a,y\n1,3\n")
+    (tmp_path / "mine.csv").write_text("a,y\n1,2\n2,4\n")
     assert [runs(), runs()] == [1, 0]
     demo_chapter.write(folder, demo_chapter.SOURCE + "\nOne more line.\n")
     assert [runs(), runs()] == [1, 0]
