@@ -35,7 +35,7 @@ from report import RESULTS, seconds  # noqa: E402
 from work import bytes_per_step, flops_per_step, job_one  # noqa: E402
 
 import phase_utils as pu  # noqa: E402
-from phase_utils import graphs  # noqa: E402
+from phase_utils.training import graphs  # noqa: E402
 
 PACKAGES = ("torch", "jax", "optax", "numpy")
 NEVER = 10**9

@@ -24,9 +24,9 @@ import torch
 from report import HEADS, Report, interleaved, seconds
 
 import phase_utils as pu
-from phase_utils import chunks
-from phase_utils.store import Store
-from phase_utils.sweeps import labelled
+from phase_utils.sweeps import chunks
+from phase_utils.sweeps.store import Store
+from phase_utils.sweeps.sweep import labelled
 
 ROWS = (1, 1000)  # networks of a chunk
 DEPTH, WIDTH = 2, 32

@@ -1,81 +1,115 @@
-"""Where a network stops learning as weight decay grows, and whether gently or with a jump."""
+"""Where a network stops learning as weight decay grows, and whether gently or with a jump.
 
-from importlib import import_module
-from typing import Any
+Every public name is listed here and loaded when it is first used: asking for a landscape loads
+neither torch nor the tools of notebooks.
+"""
 
-from phase_utils.classify import NoTransition, Undetermined, classify
-from phase_utils.diagnose import Diagnosis, diagnose
-from phase_utils.hysteresis import hysteresis
-from phase_utils.images import Images, images
-from phase_utils.initialisation import LearningBasin, learning_basin, learning_basin_init
-from phase_utils.landau import Landau, expand_landau
-from phase_utils.landscape import GlobalMinimum, Landscape
-from phase_utils.langevin import Chains, langevin
-from phase_utils.minibatches import Minibatches, train_minibatches
-from phase_utils.modes import Modes, mode_transitions
-from phase_utils.modules import ModuleProblem
-from phase_utils.moments import Moments
-from phase_utils.networks import LinearNetwork
-from phase_utils.origin import Origin, TrivialPoint, expand_origin, trivial_point
-from phase_utils.phase_diagram import phase_diagram
-from phase_utils.quotient import Quotient, collapse_quotient
-from phase_utils.regularisers import norm_power_penalty
-from phase_utils.rescaled import RescaledLandscape, rescaled_landscape
-from phase_utils.resnet import ResNet18
-from phase_utils.settings import Settings
-from phase_utils.sweeps import sweep
-from phase_utils.training import Result, train
-from phase_utils.transitions import Spinodal, Transition
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING
 
-# loaded when first used: these need matplotlib, scikit-learn or the notebook tools
-_LAZY = ("chapters", "claims", "data", "grid", "plotting", "provenance", "widgets")
+if TYPE_CHECKING:
+    from phase_utils import chapters as chapters
+    from phase_utils.chapters import claims as claims
+    from phase_utils.chapters import data as data
+    from phase_utils.chapters import grid as grid
+    from phase_utils.chapters import plotting as plotting
+    from phase_utils.chapters import provenance as provenance
+    from phase_utils.chapters import widgets as widgets
+    from phase_utils.chapters.images import Images as Images
+    from phase_utils.chapters.images import images as images
+    from phase_utils.chapters.minibatches import Minibatches as Minibatches
+    from phase_utils.chapters.minibatches import train_minibatches as train_minibatches
+    from phase_utils.chapters.resnet import ResNet18 as ResNet18
+    from phase_utils.diagnosis.diagnose import Diagnosis as Diagnosis
+    from phase_utils.diagnosis.diagnose import diagnose as diagnose
+    from phase_utils.diagnosis.landau import Landau as Landau
+    from phase_utils.diagnosis.landau import expand_landau as expand_landau
+    from phase_utils.diagnosis.origin import Origin as Origin
+    from phase_utils.diagnosis.origin import TrivialPoint as TrivialPoint
+    from phase_utils.diagnosis.origin import expand_origin as expand_origin
+    from phase_utils.diagnosis.origin import trivial_point as trivial_point
+    from phase_utils.diagnosis.quotient import Quotient as Quotient
+    from phase_utils.diagnosis.quotient import collapse_quotient as collapse_quotient
+    from phase_utils.diagnosis.rescaled import RescaledLandscape as RescaledLandscape
+    from phase_utils.diagnosis.rescaled import rescaled_landscape as rescaled_landscape
+    from phase_utils.sweeps.classify import NoTransition as NoTransition
+    from phase_utils.sweeps.classify import Undetermined as Undetermined
+    from phase_utils.sweeps.classify import classify as classify
+    from phase_utils.sweeps.hysteresis import hysteresis as hysteresis
+    from phase_utils.sweeps.sweep import sweep as sweep
+    from phase_utils.theory.landscape import GlobalMinimum as GlobalMinimum
+    from phase_utils.theory.landscape import Landscape as Landscape
+    from phase_utils.theory.modes import Modes as Modes
+    from phase_utils.theory.modes import mode_transitions as mode_transitions
+    from phase_utils.theory.moments import Moments as Moments
+    from phase_utils.theory.phase_diagram import phase_diagram as phase_diagram
+    from phase_utils.theory.transitions import Spinodal as Spinodal
+    from phase_utils.theory.transitions import Transition as Transition
+    from phase_utils.training import devices as devices
+    from phase_utils.training.initialisation import LearningBasin as LearningBasin
+    from phase_utils.training.initialisation import learning_basin as learning_basin
+    from phase_utils.training.initialisation import learning_basin_init as learning_basin_init
+    from phase_utils.training.langevin import Chains as Chains
+    from phase_utils.training.langevin import langevin as langevin
+    from phase_utils.training.modules import ModuleProblem as ModuleProblem
+    from phase_utils.training.networks import LinearNetwork as LinearNetwork
+    from phase_utils.training.regularisers import norm_power_penalty as norm_power_penalty
+    from phase_utils.training.settings import Settings as Settings
+    from phase_utils.training.train import Result as Result
+    from phase_utils.training.train import train as train
 
-__all__ = [
-    "Chains",
-    "Diagnosis",
-    "GlobalMinimum",
-    "Images",
-    "Landau",
-    "Landscape",
-    "LearningBasin",
-    "LinearNetwork",
-    "Minibatches",
-    "Modes",
-    "ModuleProblem",
-    "Moments",
-    "NoTransition",
-    "Origin",
-    "Quotient",
-    "ResNet18",
-    "RescaledLandscape",
-    "Result",
-    "Settings",
-    "Spinodal",
-    "Transition",
-    "TrivialPoint",
-    "Undetermined",
-    "classify",
-    "collapse_quotient",
-    "diagnose",
-    "expand_landau",
-    "expand_origin",
-    "hysteresis",
-    "images",
-    "langevin",
-    "learning_basin",
-    "learning_basin_init",
-    "mode_transitions",
-    "norm_power_penalty",
-    "phase_diagram",
-    "rescaled_landscape",
-    "sweep",
-    "train",
-    "train_minibatches",
-    "trivial_point",
-]
+_MEMBERS = {
+    "theory.landscape": ("GlobalMinimum", "Landscape"),
+    "theory.modes": ("Modes", "mode_transitions"),
+    "theory.moments": ("Moments",),
+    "theory.phase_diagram": ("phase_diagram",),
+    "theory.transitions": ("Spinodal", "Transition"),
+    "training.initialisation": ("LearningBasin", "learning_basin", "learning_basin_init"),
+    "training.langevin": ("Chains", "langevin"),
+    "training.modules": ("ModuleProblem",),
+    "training.networks": ("LinearNetwork",),
+    "training.regularisers": ("norm_power_penalty",),
+    "training.settings": ("Settings",),
+    "training.train": ("Result", "train"),
+    "sweeps.classify": ("NoTransition", "Undetermined", "classify"),
+    "sweeps.hysteresis": ("hysteresis",),
+    "sweeps.sweep": ("sweep",),
+    "diagnosis.diagnose": ("Diagnosis", "diagnose"),
+    "diagnosis.landau": ("Landau", "expand_landau"),
+    "diagnosis.origin": ("Origin", "TrivialPoint", "expand_origin", "trivial_point"),
+    "diagnosis.quotient": ("Quotient", "collapse_quotient"),
+    "diagnosis.rescaled": ("RescaledLandscape", "rescaled_landscape"),
+    "chapters.images": ("Images", "images"),
+    "chapters.minibatches": ("Minibatches", "train_minibatches"),
+    "chapters.resnet": ("ResNet18",),
+}
+_HOMES = {name: module for module, names in _MEMBERS.items() for name in names}
+_MODULES = {
+    "chapters": "chapters",
+    "claims": "chapters.claims",
+    "data": "chapters.data",
+    "devices": "training.devices",
+    "grid": "chapters.grid",
+    "plotting": "chapters.plotting",
+    "provenance": "chapters.provenance",
+    "widgets": "chapters.widgets",
+}
 
+__all__ = sorted(_HOMES)
 
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return import_module(f"phase_utils.{name}")
-    raise AttributeError(f"module 'phase_utils' has no attribute {name!r}")
+if not TYPE_CHECKING:  # where types are checked an unknown name is an error
+
+    def __getattr__(name):
+        if name in _HOMES:
+            value = getattr(import_module(f"phase_utils.{_HOMES[name]}"), name)
+        elif name in _MODULES:
+            value = import_module(f"phase_utils.{_MODULES[name]}")
+        elif name == "__version__":
+            value = metadata.version("phase-utils")
+        else:
+            raise AttributeError(f"module 'phase_utils' has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *_HOMES, *_MODULES, "__version__"})

@@ -13,7 +13,8 @@ import matplotlib
 import numpy as np
 import pytest
 
-from phase_utils import chapters, claims
+from phase_utils import chapters
+from phase_utils.chapters import claims
 
 Result = dict[str, Any]
 

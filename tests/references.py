@@ -16,7 +16,8 @@ import nbformat
 import papermill
 from nbformat import NotebookNode
 
-from phase_utils import chapters, execution
+from phase_utils import chapters
+from phase_utils.chapters import execution
 
 FOLDER = Path(__file__).parent / "reference"
 CHECKED = "nbval-check-output"

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 
-from phase_utils import chapters, execution
-from phase_utils.__main__ import main
-from phase_utils.parameters import parse_cell
+from phase_utils import chapters
+from phase_utils.chapters import execution
+from phase_utils.chapters.command_line import main
+from phase_utils.chapters.parameters import parse_cell
 
 NAMES = chapters.names()
 
@@ -339,7 +340,7 @@ def test_a_killed_run_leaves_no_part_of_a_file(folder, tmp_path):
     Path("runs").mkdir()
     Path("runs/01_demo.ipynb").write_text("of an earlier run")
     code = (
-        "import sys; from pathlib import Path; from phase_utils.__main__ import main; "
+        "import sys; from pathlib import Path; from phase_utils.chapters.command_line import main; "
         f"main(['run', 'demo', '-p', 'mode=sleeps'], folder=Path({str(folder)!r}))"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
@@ -377,7 +378,7 @@ def test_scrubbed_text(tmp_path):
     assert execution.scrub_text(f"in {tmp_path}/data/a.csv") == "in data/a.csv"
     assert execution.scrub_text(f"in {tmp_path}.") == "in .."
     assert execution.scrub_text(f"{Path.home()}/x") == "~/x"
-    assert execution.scrub_text(f"\x1b[32m{package}:3") == "\x1b[32mphase_utils/execution.py:3"
+    assert execution.scrub_text(f"\x1b[32m{package}:3") == "\x1b[32mphase_utils/chapters/execution.py:3"
     assert execution.scrub_text(nbformat.__file__) == "site-packages/nbformat/__init__.py"
     assert execution.scrub_text("File /opt/deep/x.py:3", everything=True) == "File x.py:3"
     kept = "a/b, 1/2, </b>, https://example.org/a/b, ~/x/y"

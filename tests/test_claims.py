@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phase_utils import claims, execution
+from phase_utils.chapters import claims, execution
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import torch
 from problems import Isotropic, anisotropic
 
 import phase_utils as pu
-from phase_utils import graphs
+from phase_utils.training import graphs
 
 # comparisons with the CPU say nothing on the CPU itself
 GPU = pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from test_origin import CLASSES, X, Y, mlp, skewed, squared
 from torch import nn
 
 import phase_utils as pu
-from phase_utils.continuation import follow
+from phase_utils.diagnosis.continuation import follow
 
 FAST = {"starts": 6, "steps": 300}
 

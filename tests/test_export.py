@@ -11,8 +11,8 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from phase_utils import export
-from phase_utils.plain_markdown import Converter, formatted, words
+from phase_utils.chapters import export
+from phase_utils.chapters.plain_markdown import Converter, formatted, words
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M0 0L9 9"/></svg>'
 PIXEL = (

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 
-from phase_utils import chapters, grid
-from phase_utils.__main__ import main
+from phase_utils import chapters
+from phase_utils.chapters import grid
+from phase_utils.chapters.command_line import main
 
 SPACED = np.linspace(0, 1, 3).tolist()
 
@@ -205,7 +206,7 @@ def test_another_source_package_or_data_file_is_another_run(folder, ran, tmp_pat
 def test_a_killed_grid_goes_on_where_it_stopped(folder, ran, tmp_path):
     words = ["grid", "demo", "-g", "mode=['good', 'sleeps', 'leaves']"]
     code = (
-        "from pathlib import Path; from phase_utils.__main__ import main; "
+        "from pathlib import Path; from phase_utils.chapters.command_line import main; "
         f"main({words!r}, folder=Path({str(folder)!r}))"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}

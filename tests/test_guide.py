@@ -8,7 +8,7 @@ import pytest
 
 import phase_utils as pu
 from phase_utils import chapters
-from phase_utils.myst import Block, blocks
+from phase_utils.chapters.myst import Block, blocks
 
 ROOT = Path(__file__).resolve().parents[1]
 PROSE = sorted([*ROOT.glob("book/*.md"), *ROOT.glob("notebooks/*.md")])
@@ -57,5 +57,5 @@ def test_every_public_name_is_described_once():
         for module in re.findall(r"\bpu\.(\w+)\.\w", path.read_text())
         if module not in pu.__all__
     }
-    assert set(named) == {*pu.__all__, *pu._LAZY, *used}
+    assert set(named) == {*pu.__all__, *pu._MODULES, *used}
     assert set(named.values()) == {1}

@@ -7,10 +7,10 @@ from problems import Isotropic, anisotropic
 from scipy.integrate import solve_ivp
 
 import phase_utils as pu
-from phase_utils.descents import Adam, Flow, FullBatch, HeavyBall, Minibatches, hashed
-from phase_utils.minimisers import ADVICE
-from phase_utils.quasi_newton import Lbfgs
-from phase_utils.training import flat_evaluate
+from phase_utils.training.descents import Adam, Flow, FullBatch, HeavyBall, Minibatches, hashed
+from phase_utils.training.minimisers import ADVICE
+from phase_utils.training.quasi_newton import Lbfgs
+from phase_utils.training.train import flat_evaluate
 
 MOMENTS = pu.Moments(*anisotropic())
 NETWORK = pu.LinearNetwork(MOMENTS, 2, 4, 0.3)

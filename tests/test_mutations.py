@@ -213,11 +213,17 @@ def run(chapter, monkeypatch, function=None):
     return in_process.run(tree, monkeypatch, on_result=stop_at_failure, __scaled__=wrong)
 
 
+def home(module):
+    """The module of that name, in whichever room it stands."""
+    room = "training" if module == "networks" else "theory"
+    return importlib.import_module(f"phase_utils.{room}.{module}")
+
+
 def mutate_package(formula, monkeypatch):
     """Make one formula of the package wrong."""
     path, _, part = formula.partition(":")
     module, owner, name = path.split(".")
-    owner = getattr(importlib.import_module(f"phase_utils.{module}"), owner)
+    owner = getattr(home(module), owner)
     original = inspect.getattr_static(owner, name)
     if isinstance(original, cached_property | property):
         get = original.func if isinstance(original, cached_property) else original.fget
@@ -232,7 +238,7 @@ def mutate_package(formula, monkeypatch):
 
 def public(module):
     """Public functions, methods and properties that a module defines, as "module.Class.name"."""
-    module_object = importlib.import_module(f"phase_utils.{module}")
+    module_object = home(module)
     for name, value in vars(module_object).items():
         if name.startswith("_") or getattr(value, "__module__", "") != module_object.__name__:
             continue

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import phase_utils as pu
-from phase_utils.krylov import lowest, project, solve
+from phase_utils.diagnosis.krylov import lowest, project, solve
 
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=(120, 5)) * np.linspace(0.5, 1.5, 5)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from bs4 import BeautifulSoup
 
-from phase_utils import devices, provenance
+from phase_utils.chapters import provenance
+from phase_utils.training import devices
 
 
 def ledger(started=None):

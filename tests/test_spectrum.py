@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from phase_utils.inversion import Monotone
-from phase_utils.spectrum import Spectrum
+from phase_utils.theory.inversion import Monotone
+from phase_utils.theory.spectrum import Spectrum
 
 SPECTRA = {
     "one mode": ([1.0], [0.3]),

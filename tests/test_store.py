@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import phase_utils as pu
-from phase_utils import chunks, sweeps
-from phase_utils.store import Store
+from phase_utils.sweeps import chunks
+from phase_utils.sweeps import sweep as sweeps
+from phase_utils.sweeps.store import Store
 
 MOMENTS = pu.Moments.isotropic(3)
 PLAN = {
@@ -204,7 +205,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 import torch, xarray, zarr
 import phase_utils as pu
-from phase_utils import sweeps
+from phase_utils.sweeps import sweep as sweeps
 
 folder = Path(sys.argv[1])
 torch.set_num_threads(1)

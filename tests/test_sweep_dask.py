@@ -9,8 +9,9 @@ import pytest
 import torch
 
 import phase_utils as pu
-from phase_utils import sweeps, workers
-from phase_utils.store import Store
+from phase_utils.sweeps import sweep as sweeps
+from phase_utils.sweeps import workers
+from phase_utils.sweeps.store import Store
 
 distributed = pytest.importorskip("distributed")
 

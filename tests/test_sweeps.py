@@ -11,7 +11,7 @@ import xarray
 from problems import Isotropic
 
 import phase_utils as pu
-from phase_utils import sweeps
+from phase_utils.sweeps import sweep as sweeps
 
 MOMENTS = pu.Moments.isotropic(3)
 PLAN = {

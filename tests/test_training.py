@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from problems import ISOTROPIC, Isotropic, anisotropic, balanced_minima
 
 import phase_utils as pu
-from phase_utils.descents import FullBatch, HeavyBall
-from phase_utils.minimisers import STATUS
+from phase_utils.training.descents import FullBatch, HeavyBall
+from phase_utils.training.minimisers import STATUS
 
 EXACT = 1e-9  # to which trained losses, slopes and order parameters are exact
 WIDTH = 4

@@ -1,6 +1,6 @@
 """The pages generated from the claim ledger: what was measured, and what was corrected.
 
-Definitions come from `phase_utils.claims`, results from the outputs of the executed chapters. A
+Definitions come from `phase_utils.chapters.claims`, results from the outputs of the executed chapters. A
 claim that failed, or that its chapter did not check, is a warning, and so fails the build.
 """
 
@@ -19,7 +19,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from phase_utils import claims, execution
+from phase_utils.chapters import claims, execution
 
 PAGES = ("book/introduction", "book/status", "book/corrections")
 VERDICTS = ("confirmed", "corrected", "refuted", "extended")

@@ -1,4 +1,4 @@
-"""`{live} NAME`: a live figure of `phase_utils.widgets` in a page that no kernel executes."""
+"""`{live} NAME`: a live figure of `phase_utils.chapters.widgets` in a page that no kernel executes."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from phase_utils import widgets
+from phase_utils.chapters import widgets
 
 FIGURES = {
     "landscape": widgets.landscape,

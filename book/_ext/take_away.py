@@ -16,7 +16,7 @@ from docutils import nodes
 from nbformat import NotebookNode, v4
 from sphinx.application import Sphinx
 
-from phase_utils import execution, export
+from phase_utils.chapters import execution, export
 
 VARIABLE = "PHASE_BOOK_REPOSITORY"
 BRANCH = "gh-pages"  # where .github/workflows/pages.yml puts the built pages

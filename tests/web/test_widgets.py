@@ -14,7 +14,7 @@ from in_browser import DESKTOP, PHONE
 from scipy.integrate import solve_ivp
 
 import phase_utils as pu
-from phase_utils.execution import STATIC, scrub_text
+from phase_utils.chapters.execution import STATIC, scrub_text
 
 NAMES = ("landscape", "equation_of_state", "phase_diagram")
 LIMIT = 15_000  # bytes of what is delivered for one figure: script, helpers and model
@@ -478,7 +478,7 @@ def test_static_figure_is_the_same_file_each_time():
 
 def test_literals_survive_shortening():
     # but for CSS no literal has a line break, and none has another inside
-    for path in (resources.files("phase_utils") / "live").iterdir():
+    for path in (resources.files("phase_utils.chapters") / "live").iterdir():
         source = re.sub(r"(^import |//)[^\n]*", "", path.read_text(encoding="utf-8"), flags=re.M)
         short = pu.widgets._shortened(source)
         for literal in re.findall(r"`[^`]*`|\"[^\"\n]*\"", source):

@@ -1,0 +1,23 @@
+"""The book's own machinery: chapters found, run and exported; their data, claims and figures."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from phase_utils.chapters.library import TIERS as TIERS
+    from phase_utils.chapters.library import Chapter as Chapter
+    from phase_utils.chapters.library import ChapterError as ChapterError
+    from phase_utils.chapters.library import Run as Run
+    from phase_utils.chapters.library import find as find
+    from phase_utils.chapters.library import names as names
+    from phase_utils.chapters.library import run as run
+    from phase_utils.chapters.library import tiers as tiers
+
+_LIBRARY = ("TIERS", "Chapter", "ChapterError", "Run", "find", "names", "run", "tiers")
+
+if not TYPE_CHECKING:  # where types are checked an unknown name is an error
+
+    def __getattr__(name):
+        if name in _LIBRARY:
+            return getattr(import_module("phase_utils.chapters.library"), name)
+        raise AttributeError(f"module 'phase_utils.chapters' has no attribute {name!r}")

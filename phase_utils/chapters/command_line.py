@@ -1,0 +1,222 @@
+"""The command `phase-book`: list, show and re-run the chapters of the book."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from phase_utils.chapters.grid import Outcome
+    from phase_utils.chapters.library import Chapter
+
+EXIT_CELL, EXIT_USAGE, EXIT_CLAIMS = 1, 2, 3
+
+
+def main(arguments: Sequence[str] | None = None, *, folder: Path | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Args:
+        arguments: the words of the command line; none takes those of the process.
+        folder: folder of the chapters; none takes the book's own.
+
+    Returns:
+        0, or 1 where a cell failed, 2 where what was asked for is wrong, 3 where a claim failed.
+    """
+    from phase_utils.chapters.library import ChapterError
+
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options, folder))
+    except (ChapterError, OSError) as error:
+        print(f"phase-book: {error}", file=sys.stderr)
+        return EXIT_USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="phase-book", description="List, show and re-run the chapters of the book."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    listing = commands.add_parser("list", help="list the chapters")
+    listing.set_defaults(command=_list)
+    show = commands.add_parser("show", help="show a chapter's parameters")
+    show.add_argument("chapter", help="name of a chapter, with or without its number")
+    show.set_defaults(command=_show)
+    run = commands.add_parser(
+        "run",
+        help="run a chapter with other parameters",
+        description="Check everything, run the chapter, and leave OUT/NN_name.ipynb and .html. "
+        "Exit codes: 1 a cell failed, 2 wrong arguments, 3 a claim failed.",
+    )
+    run.add_argument("chapter", help="name of a chapter, with or without its number")
+    run.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=LITERAL",
+        help="a parameter and its value; may be repeated, and wins over the tier",
+    )
+    run.add_argument("--tier", choices=("smoke", "book", "paper"), help="size of the run")
+    run.add_argument("--out", default="runs", help="folder of the results (default: runs)")
+    run.set_defaults(command=_run)
+    grid = commands.add_parser(
+        "grid",
+        help="run a chapter over a grid of parameters",
+        description="Check everything, run the chapter at every point of the grid that is not done "
+        "yet, and leave OUT/index.html with the notebooks it links. Exit codes as of run.",
+    )
+    grid.add_argument("chapter", help="name of a chapter, with or without its number")
+    grid.add_argument(
+        "-g",
+        "--grid",
+        action="append",
+        required=True,
+        metavar="NAME=VALUES",
+        help="an axis: start:stop:count, evenly spaced, or [value, ...]; may be repeated",
+    )
+    grid.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=LITERAL",
+        help="a parameter that does not vary; may be repeated, and wins over the tier",
+    )
+    grid.add_argument("--tier", choices=("smoke", "book", "paper"), help="size of the runs")
+    grid.add_argument("--out", help="folder of the results (default: runs/NN_name-grid)")
+    grid.add_argument(
+        "--dask", metavar="ADDRESS", help="scheduler of the Dask cluster that runs it"
+    )
+    grid.set_defaults(command=_grid)
+    return parser
+
+
+def _list(_: argparse.Namespace, folder: Path | None) -> int:
+    from phase_utils.chapters import library
+
+    known = [library.find(name, folder) for name in library.names(folder)]
+    width = max((len(c.name) for c in known), default=0) - 3
+    for chapter in known:
+        print(f"{chapter.number:02d}  {chapter.name[3:]:<{width}}  {chapter.title}")
+    return 0
+
+
+def _show(options: argparse.Namespace, folder: Path | None) -> int:
+    from phase_utils.chapters import library
+
+    chapter = library.find(options.chapter, folder)
+    tiers = [tier for tier in ("smoke", "paper") if chapter.tiers.get(tier)]
+    rows = [["name", "type", "book", *tiers, "unit", "allowed", "help"]]
+    for p in chapter.parameters:
+        others = [chapter.tiers[tier].get(p.name) for tier in tiers]
+        sizes = ["" if value is None else repr(value) for value in others]
+        rows.append([p.name, p.type_name, repr(p.default), *sizes, p.unit, p.allowed, p.help])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    print(f"{chapter.number:02d}  {chapter.title}\n")
+    for row in rows:
+        print("  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip())
+    if any("path" in p.choices for p in chapter.parameters):
+        print("\npath: the path of a .csv or .npz file")
+    return 0
+
+
+def _run(options: argparse.Namespace, folder: Path | None) -> int:
+    from phase_utils.chapters import library
+
+    chapter = library.find(options.chapter, folder)
+    try:
+        given = _given(options.parameter, chapter)
+    except ValueError as error:
+        raise library.ChapterError(str(error)) from None
+    done = library.run(chapter.name, given, tier=options.tier, out=options.out, folder=folder)
+    if done.error:
+        print(f"\nA cell of {chapter.name} failed:\n{done.error}\n", file=sys.stderr)
+    print(f"notebook: {done.notebook}\npage:     {done.html}")
+    print(f"claims:   {_summary(done.claims)}")
+    if done.error:
+        return EXIT_CELL
+    if done.failing:
+        print(f"phase-book: claims failed: {', '.join(done.failing)}", file=sys.stderr)
+        return EXIT_CLAIMS
+    return 0
+
+
+def _grid(options: argparse.Namespace, folder: Path | None) -> int:
+    from phase_utils.chapters import grid, library
+    from phase_utils.sweeps import workers
+
+    chapter = library.find(options.chapter, folder)
+    by_name = {p.name: p for p in chapter.parameters}
+    out = options.out or f"runs/{chapter.name}-grid"
+    client = None
+    try:
+        given = _given(options.parameter, chapter)
+        axes = {
+            name: grid.axis(by_name[name], text)
+            for name, text in _pairs("-g", options.grid, chapter).items()
+        }
+        grid.plan(chapter, axes, given, options.tier)
+        if options.dask:
+            client = workers.connected(options.dask)
+    except (ValueError, ImportError) as error:
+        raise library.ChapterError(str(error)) from None
+    try:
+        outcomes = grid.run(
+            chapter.name, axes, given, tier=options.tier, out=out, folder=folder, client=client
+        )
+    finally:
+        if client is not None:
+            client.close()
+    return _reported(outcomes, list(axes), Path(out) / "index.html")
+
+
+def _reported(outcomes: "Sequence[Outcome]", names: Sequence[str], page: Path) -> int:
+    """Print how a grid ended, the failures with their tracebacks last; the exit code."""
+    print(
+        f"runs:     {len(outcomes)}, of which {sum(not o.ran for o in outcomes)} were done before"
+    )
+    print(f"index:    {page}")
+    print(f"claims:   {_summary([claim for o in outcomes for claim in o.claims])}")
+    code = 0
+    for outcome in outcomes:
+        point = ", ".join(f"{name}={outcome.cell.values[name]!r}" for name in names)
+        if outcome.error:
+            print(f"\nA cell failed at {point}:\n{outcome.error}", file=sys.stderr)
+        elif outcome.failing:
+            print(f"\nClaims failed at {point}: {', '.join(outcome.failing)}", file=sys.stderr)
+            code = EXIT_CLAIMS
+    return EXIT_CELL if any(outcome.error for outcome in outcomes) else code
+
+
+def _given(texts: Sequence[str], chapter: "Chapter") -> dict[str, Any]:
+    parameters = {p.name: p for p in chapter.parameters}
+    given = _pairs("-p", texts, chapter)
+    return {name: parameters[name].parse(literal) for name, literal in given.items()}
+
+
+def _pairs(option: str, texts: Sequence[str], chapter: "Chapter") -> dict[str, str]:
+    """The parts of name=text, with names that the chapter has, each once."""
+    from phase_utils.chapters.parameters import check_names
+
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        name = name.strip()
+        if not separator:
+            form = {"-p": "name=literal", "-g": "name=start:stop:count or name=[value, ...]"}
+            raise ValueError(f"{option} must be {form[option]}, got {text!r}")
+        check_names([name], chapter.parameters)
+        if name in pairs:
+            raise ValueError(f"parameter {name} is given twice")
+        pairs[name] = value
+    return pairs
+
+
+def _summary(claims: Sequence[Any]) -> str:
+    from phase_utils.chapters.execution import CLAIM_STATES
+
+    states = [str(claim.get("state")) for claim in claims]
+    named = [*CLAIM_STATES, *sorted(set(states) - set(CLAIM_STATES))]
+    return ", ".join(f"{states.count(s)} {s}" for s in named if s in states) or "none"

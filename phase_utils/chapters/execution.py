@@ -1,0 +1,178 @@
+"""Execute a notebook with the running interpreter, and make what it leaves fit to be handed on."""
+
+import json
+import os
+import re
+import site
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+
+from phase_utils._files import write_atomic
+
+CLAIMS_MIME = "application/vnd.phase-claims+json"
+STATIC = (
+    "PHASE_BOOK_STATIC"  # 1 in kernels whose outputs are kept: what they show must not need one
+)
+CLAIM_STATES = ("pass", "fail", "not applicable", "reduced size", "untested")
+_PATH_FREE = ("image/png", "image/jpeg", "application/pdf")
+_ANSI = r"\x1b\[[0-9;]*m"
+# An absolute path of two or more parts; the start must not continue a word, a URL or a tag.
+_ABSOLUTE = re.compile(rf"({_ANSI}|(?<![\w.~/<:\\]))(?:[A-Za-z]:)?/(?:[\w.@+-]+/)+([\w.@+-]+)")
+
+
+def execute(
+    nb: NotebookNode, parameters: Mapping[str, Any], *, progress: str = ""
+) -> tuple[NotebookNode, str]:
+    """Execute `nb` in the current directory with `parameters` injected after its parameters cell.
+
+    The kernel is the ipykernel of the running interpreter, whatever kernels are installed.
+
+    Args:
+        nb: a notebook; it is not changed.
+        parameters: values by name, already checked.
+        progress: label of a progress bar over the cells on stderr; no bar where empty.
+
+    Returns:
+        the executed notebook, free of absolute paths, and the last lines of its error ('' if none).
+        After a failing cell the notebook holds all that ran before it.
+    """
+    import nbformat
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    error = ""
+    with tempfile.TemporaryDirectory(prefix="phase-book-") as folder:
+        # Papermill keeps the file up to date cell by cell: what a failing cell leaves is read here.
+        path = Path(folder) / "running.ipynb"
+        try:
+            papermill.execute_notebook(
+                nb,
+                str(path),
+                parameters=dict(parameters),
+                kernel_name="python3",
+                language="python",
+                kernel_manager_class=_kernel_manager(),
+                progress_bar={"desc": progress} if progress else False,
+            )
+        except PapermillExecutionError as failure:
+            error = _last_lines(failure.traceback) or f"{failure.ename}: {failure.evalue}"
+        except (DeadKernelError, CellTimeoutError) as failure:
+            error = f"{type(failure).__name__}: {failure}"
+        executed = nbformat.read(path, as_version=4)
+    _scrub(executed)
+    return executed, scrub_text(error, everything=True)
+
+
+def tracebacks(nb: NotebookNode) -> str:
+    """Return the tracebacks of an executed notebook as plain text, '' where no cell failed."""
+    failed = [
+        "\n".join(output.traceback)
+        for cell in nb.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "error"
+    ]
+    return re.sub(_ANSI, "", "\n\n".join(failed)).strip()
+
+
+def claims(nb: NotebookNode) -> list[dict[str, Any]]:
+    """Return the claims that travel in the outputs of an executed notebook, in order."""
+    found: list[dict[str, Any]] = []
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            content = output.get("data", {}).get(CLAIMS_MIME, [])
+            found += content if isinstance(content, list) else [content]
+    return found
+
+
+def scrub_text(text: str, *, everything: bool = False) -> str:
+    """Return `text` with the folders of this machine taken out of the paths in it.
+
+    Paths into the current directory, the environment and the package become relative, the home
+    directory becomes `~`. With `everything`, any other absolute path is cut to its file's name.
+    """
+    temporary = re.escape(tempfile.gettempdir())
+    text = re.sub(rf"{temporary}[/\\]ipykernel_\d+[/\\]\d+\.py", "<cell>", text)
+    for prefix, short in _prefixes():
+        start = rf"({_ANSI}|(?<![\w.~-])){re.escape(prefix)}"
+        text = re.sub(rf"{start}[/\\]", rf"\g<1>{short}", text)
+        text = re.sub(rf"{start}(?![\w-]|\.\w)", rf"\g<1>{short.rstrip('/') or '.'}", text)
+    return _ABSOLUTE.sub(r"\1\2", text) if everything else text
+
+
+def write_notebook(path: Path, nb: NotebookNode) -> None:
+    """Write `nb` to `path` in the notebook format, whole or not at all."""
+    import nbformat
+
+    write_atomic(path, nbformat.writes(nb) + "\n")
+
+
+def _kernel_manager() -> type:
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+
+    command = [sys.executable, "-m", "ipykernel_launcher"]
+
+    class RunningInterpreter(AsyncKernelManager):
+        """Starts the ipykernel of this interpreter: an installed `python3` may point elsewhere."""
+
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            return KernelSpec(
+                argv=[*command, "-f", "{connection_file}", "--log-level=ERROR"],
+                display_name="Python 3",
+                language="python",
+                env={STATIC: "1"},
+            )
+
+    return RunningInterpreter
+
+
+def _last_lines(traceback: list[str], count: int = 12) -> str:
+    text = re.sub(_ANSI, "", "\n".join(traceback)).strip()
+    return "\n".join(text.splitlines()[-count:])
+
+
+def _prefixes() -> list[tuple[str, str]]:
+    """Return (folder, what stands for `folder/`), longest first."""
+    folders = {
+        str(Path.cwd()): "",
+        str(Path(__file__).parents[2]): "",
+        sys.prefix: "",
+        sys.base_prefix: "",
+        sysconfig.get_path("stdlib"): "python/",
+        str(Path.home()): "~/",
+    }
+    for packages in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        folders[packages] = "site-packages/"
+    folders[site.getusersitepackages()] = "site-packages/"
+    folders |= {os.path.realpath(folder): short for folder, short in folders.items()}
+    # The root or `/usr` alone would match what is no path of this machine.
+    long_enough = {f: short for f, short in folders.items() if len(Path(f).parts) > 1}
+    long_enough.pop("/usr", None)
+    return sorted(long_enough.items(), key=lambda item: -len(item[0]))
+
+
+def _scrub(nb: NotebookNode) -> None:
+    for name in ("input_path", "output_path"):
+        nb.metadata.get("papermill", {}).pop(name, None)
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            failed = output.output_type == "error"
+            loud = failed or output.get("name") == "stderr"
+            if failed:
+                output.evalue = scrub_text(output.evalue, everything=True)
+                output.traceback = [scrub_text(t, everything=True) for t in output.traceback]
+            elif output.output_type == "stream":
+                output.text = scrub_text(output.text, everything=loud)
+            for mime, content in output.get("data", {}).items():
+                if isinstance(content, str) and mime not in _PATH_FREE:
+                    output.data[mime] = scrub_text(content)
+                elif not isinstance(content, str):
+                    output.data[mime] = json.loads(scrub_text(json.dumps(content)))

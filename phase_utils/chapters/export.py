@@ -1,0 +1,190 @@
+"""Executed chapters as files to hand on: a notebook for any viewer, and one page of HTML."""
+
+import copy
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+
+from phase_utils.chapters.plain_markdown import Converter, plain
+
+__all__ = ["glued", "mathjax", "plain", "readable", "to_html"]
+
+_MATHJAX = "sphinx-mathjax-offline"
+_GLUED = "application/papermill.record/"
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+_IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
+_TEMPLATE = """
+{%- extends 'lab/index.html.j2' -%}
+{%- block html_head_js_requirejs -%}{%- endblock -%}
+{%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block jupyter_widgets -%}{%- endblock -%}
+{%- block html_head_css -%}
+<style>
+main { max-width: 62rem; margin: 0 auto; padding: 0 1rem; }
+main img, main svg { max-width: 100%; height: auto; }
+main details { margin: 0.5em 0; font-family: var(--jp-content-font-family); }
+.claim-line { border-inline-start: 3px solid #2e7d32; padding-inline-start: 0.6em; }
+.claim-line-fail { border-color: #c62828; font-weight: 600; }
+main .jp-CodeCell details { margin-left: var(--jp-cell-prompt-width); }
+</style>
+{%- endblock -%}
+{%- block html_head_js_mathjax -%}
+<script>
+window.MathJax = {
+  tex: {inlineMath: [["$", "$"], ["\\\\(", "\\\\)"]],
+        displayMath: [["$$", "$$"], ["\\\\[", "\\\\]"]],
+        processEscapes: true},
+  options: {enableMenu: false}
+};
+</script>
+<script>{{ resources.phase_mathjax }}</script>
+{%- endblock -%}
+{%- block input_group -%}
+{%- if 'hide-input' in cell.metadata.get('tags', []) -%}
+<details><summary>Code</summary>{{ super() }}</details>
+{%- else -%}{{ super() }}{%- endif -%}
+{%- endblock -%}
+{%- block data_svg scoped -%}
+<div class="jp-RenderedSVG jp-OutputArea-output" data-mime-type="image/svg+xml">
+<img alt="{{ output.metadata.get('alt', '') | escape_html }}"
+ src="data:image/svg+xml;base64,{{ output.data['image/svg+xml'] | text_base64 }}">
+</div>
+{%- endblock -%}
+{%- block data_png scoped -%}
+<div class="jp-RenderedImage jp-OutputArea-output">
+<img alt="{{ output.metadata.get('alt', '') | escape_html }}"
+ src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}">
+</div>
+{%- endblock -%}
+{%- block data_jpg scoped -%}
+<div class="jp-RenderedImage jp-OutputArea-output">
+<img alt="{{ output.metadata.get('alt', '') | escape_html }}"
+ src="data:image/jpeg;base64,{{ output.data['image/jpeg'] | escape_html }}">
+</div>
+{%- endblock -%}
+"""
+
+
+def glued(nb: NotebookNode) -> dict[str, dict[str, Any]]:
+    """Return what the cells of an executed notebook glued: content by mime type, by name."""
+    found: dict[str, dict[str, Any]] = {}
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            scrap = output.get("metadata", {}).get("scrapbook")
+            if scrap:
+                prefix = scrap.get("mime_prefix", "")
+                found[scrap["name"]] = {k.removeprefix(prefix): v for k, v in output.data.items()}
+    return found
+
+
+def readable(
+    nb: NotebookNode, values: Mapping[str, Mapping[str, Any]] | None = None
+) -> NotebookNode:
+    """Return a copy of an executed notebook whose Markdown needs no MyST to be read.
+
+    Theorems, proofs, exercises, admonitions and labelled equations become plain Markdown, glued
+    values and references become text, and a figure's caption follows it in a cell of its own.
+
+    `values` are glued values that the cells do not hold: content by mime type, by name.
+    """
+    nb = copy.deepcopy(nb)
+    converter = Converter({**(values or {}), **glued(nb)})
+    cells: list[NotebookNode] = []
+    for _ in range(2):  # a reference may point forward: the second pass knows every label
+        converter.restart()
+        cells = [new for cell in nb.cells for new in _converted(cell, converter)]
+    nb.cells = cells
+    return nb
+
+
+def to_html(nb: NotebookNode) -> str:
+    """Return a notebook that `readable` returned as one page that loads nothing from anywhere.
+
+    Images, style sheets and the typesetting of mathematics are inside; images have the alternative
+    text of their cells. Widgets show their static form.
+    """
+    from jinja2 import DictLoader
+    from nbconvert import HTMLExporter
+    from nbconvert.preprocessors import TagRemovePreprocessor
+
+    nb = copy.deepcopy(nb)
+    nb.metadata.pop("widgets", None)
+    nb.metadata.setdefault("title", _title(nb))
+    for cell in nb.cells:
+        alt = str(_mystnb(cell, "image").get("alt", ""))
+        if "outputs" in cell:
+            cell.outputs = [shown for output in cell.outputs if (shown := _shown(output, alt))]
+    exporter = HTMLExporter(
+        template_name="lab",
+        template_file="phase.html.j2",
+        extra_loaders=[DictLoader({"phase.html.j2": _TEMPLATE})],
+    )
+    exporter.register_preprocessor(
+        TagRemovePreprocessor(
+            remove_cell_tags={"remove-cell"},
+            remove_input_tags={"remove-input"},
+            remove_all_outputs_tags={"remove-output"},
+        ),
+        enabled=True,
+    )
+    page, _ = exporter.from_notebook_node(nb, resources={"phase_mathjax": mathjax()})
+    return str(page)
+
+
+@cache
+def mathjax() -> str:
+    """Return the script that typesets mathematics, fonts included, or raise RuntimeError."""
+    try:
+        distribution = metadata.distribution(_MATHJAX)
+        path = distribution.locate_file(f"{_MATHJAX}/static/mathjax/tex-svg-full.js")
+        script = Path(str(path)).read_text(encoding="utf-8")
+    except (metadata.PackageNotFoundError, OSError):
+        raise RuntimeError(f"MathJax is missing: install the package {_MATHJAX}") from None
+    return script.replace("</script", "<\\/script")
+
+
+def _converted(cell: NotebookNode, converter: Converter) -> list[NotebookNode]:
+    from nbformat import v4
+
+    if cell.cell_type == "markdown":
+        new = copy.deepcopy(cell)
+        new.source = converter.cell(cell.source)
+        if converter.attachments:
+            new.attachments = {**new.get("attachments", {}), **converter.attachments}
+        return [new] if new.source else []
+    figure = _mystnb(cell, "figure")
+    if not figure.get("caption"):
+        return [cell]
+    caption = v4.new_markdown_cell(converter.caption(figure))
+    # Random ids would make two exports of one run differ.
+    caption["id"] = re.sub(r"[^A-Za-z0-9_-]", "-", f"{cell.get('id', 'figure')}-caption")[:64]
+    return [cell, caption]
+
+
+def _shown(output: NotebookNode, alt: str) -> NotebookNode | None:
+    """Return what a page shows of an output: no live widget, no hidden glued value."""
+    if "data" not in output:
+        return output
+    for mime in list(output.data):
+        if mime == _WIDGET or mime.startswith(_GLUED):
+            del output.data[mime]
+    if alt and any(mime in output.data for mime in _IMAGES):
+        output.metadata["alt"] = alt
+    return output if output.data else None
+
+
+def _mystnb(cell: NotebookNode, key: str) -> Mapping[str, Any]:
+    value = cell.metadata.get("mystnb", {}).get(key, {})
+    return value if isinstance(value, Mapping) else {}
+
+
+def _title(nb: NotebookNode) -> str:
+    for cell in nb.cells:
+        if cell.cell_type == "markdown" and (found := re.search(r"^# +(.+)$", cell.source, re.M)):
+            return plain(found[1])
+    return "Notebook"

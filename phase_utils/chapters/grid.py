@@ -1,0 +1,273 @@
+"""A chapter run over a product grid of its parameters, resumable, with one index page.
+
+Each cell of the grid has a folder named by all that its outcome depends on: the chapter's source,
+the package, its parameters, and the data file if they name one. `cell.json`, written last, says
+that it is done; a cell in which nothing failed to execute is not run again.
+"""
+
+import ast
+import hashlib
+import json
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+
+from phase_utils._files import write_atomic
+from phase_utils.chapters import execution, grid_page, library
+from phase_utils.chapters.library import Chapter, ChapterError
+from phase_utils.chapters.parameters import Parameter, check_names
+from phase_utils.sweeps.workers import checked_client, completed
+
+RECORD = "cell.json"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the grid: `values` are all parameters of it, `key` names its folder."""
+
+    key: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a cell ended: its claims, and the lines of its error ('' if none)."""
+
+    cell: Cell
+    claims: tuple[Mapping[str, Any], ...] = ()
+    error: str = ""
+    ran: bool = True  # False where it was done before
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """The ids of the claims that failed, each once."""
+        failed = [str(c.get("id", "?")) for c in self.claims if c.get("state") == "fail"]
+        return tuple(dict.fromkeys(failed))
+
+
+def axis(parameter: Parameter, text: str) -> list[Any]:
+    """The checked values of an axis: `start:stop:count`, evenly spaced, or a list of literals.
+
+    Nothing is ever evaluated. Raises ValueError.
+    """
+    rule = f"{parameter.name} must be start:stop:count or [value, ...], got {text.strip()!r}"
+    if text.strip().startswith("["):
+        try:
+            values = ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            raise ValueError(rule) from None
+    else:
+        values = _spaced(parameter, text, rule)
+    checked = [parameter.check(value) for value in values]
+    if not checked:
+        raise ValueError(f"{parameter.name} must have one value or more, got none")
+    for i, value in enumerate(checked):
+        if value in checked[:i]:
+            raise ValueError(f"{parameter.name} must not repeat values, got {value!r} twice")
+    return checked
+
+
+def plan(
+    chapter: Chapter,
+    axes: Mapping[str, Sequence[Any]],
+    parameters: Mapping[str, Any] | None = None,
+    tier: str | None = None,
+) -> list[Cell]:
+    """The cells of the product of `axes`, the last one fastest, all checked, and their data.
+
+    Raises ChapterError for a name or value that the chapter does not allow, or that is given twice.
+    """
+    given = dict(parameters or {})
+    try:
+        check_names(axes, chapter.parameters)
+    except ValueError as error:
+        raise ChapterError(f"{chapter.name}: {error}") from None
+    for name in axes:
+        if name in given:
+            raise ChapterError(f"{name} is given both as a parameter and as an axis of the grid")
+    cells = []
+    for chosen in product(*axes.values()):
+        values = chapter.values({**given, **dict(zip(axes, chosen, strict=True))}, tier)
+        cells.append(Cell(_key(chapter, values), values))
+    chapter.check_data(*(cell.values for cell in cells))
+    return cells
+
+
+def run(
+    name: str,
+    axes: Mapping[str, Sequence[Any]],
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    tier: str | None = None,
+    out: str | Path = "runs/grid",
+    folder: Path | None = None,
+    client: Any = None,
+    progress: bool | None = None,
+) -> list[Outcome]:
+    """Run a chapter at every point of a grid, and leave `out`/index.html and a folder per cell.
+
+    Args:
+        name: the chapter, with or without its number.
+        axes: the values of each parameter that varies.
+        parameters: values of parameters that do not; they and the axes win over the tier's.
+        tier: smoke, book or paper; none runs the chapter's defaults.
+        out: folder of the results, created where missing. Cells that are done are not run again.
+        folder: folder of the chapters; none takes the book's own.
+        client: a `distributed.Client`; its workers need this package and the data files, the
+            results are written here.
+        progress: whether to show a progress bar; None shows it where stderr is a terminal.
+
+    Returns:
+        the outcomes of all cells in order; a cell that fails takes no other down.
+
+    Raises:
+        ChapterError: anything that was asked for is unknown or not allowed; nothing has run then.
+    """
+    from tqdm import tqdm
+
+    chapter = library.find(name, folder)
+    cells = plan(chapter, axes, parameters, tier)
+    client = checked_client(client)
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise ChapterError(f"out must be a folder, but {out} is a file")
+    out.mkdir(parents=True, exist_ok=True)
+    outcomes = {cell.key: done for cell in cells if (done := _done(out, chapter, cell))}
+    left = [cell for cell in cells if cell.key not in outcomes]
+    page: Callable[[], None] = partial(_write_page, out, chapter, list(axes), cells, outcomes)
+    page()
+    work = (chapter.name, chapter.path.parent if folder is not None else None, _source(chapter))
+    with (
+        tqdm(
+            desc=chapter.name,
+            total=len(cells),
+            initial=len(outcomes),
+            unit=" notebooks",
+            disable=None if progress is None else not progress,
+        ) as bar,
+        closing(completed(_executed, work, left, client)) as results,
+    ):
+        for cell, result in results:
+            try:
+                files, claims, error = result()
+            except Exception as lost:  # of this cell alone, a worker that died among them
+                files, claims = {}, ()
+                error = "".join(traceback.format_exception_only(lost)).strip()
+            outcomes[cell.key] = Outcome(cell, claims, error)
+            _keep(out, chapter, outcomes[cell.key], files)
+            page()
+            bar.update()
+    return [outcomes[cell.key] for cell in cells]
+
+
+def _executed(work: tuple[str, Path | None, str], cell: Cell) -> tuple[Any, Any, str]:
+    """Run one cell of a grid: its files by name, its claims, its error."""
+    name, folder, source = work
+    chapter = library.find(name, folder)
+    if _source(chapter) != source:
+        raise ChapterError(f"the worker has another version of {name} or of the package")
+    with tempfile.TemporaryDirectory(prefix="phase-book-") as out:
+        done = library.run(name, cell.values, out=out, folder=folder, progress=False)
+        files = {path.name: path.read_text("utf-8") for path in (done.notebook, done.html)}
+    # a kernel that died leaves no traceback
+    whole = execution.tracebacks(nbformat.reads(files[done.notebook.name], as_version=4))
+    return files, done.claims, done.error and (whole or done.error)
+
+
+def _keep(out: Path, chapter: Chapter, outcome: Outcome, files: Mapping[str, str]) -> None:
+    place = out / outcome.cell.key
+    place.mkdir(exist_ok=True)
+    (place / RECORD).unlink(missing_ok=True)
+    for name, text in files.items():
+        write_atomic(place / name, text)
+    if outcome.error:
+        return
+    record = {
+        "chapter": chapter.name,
+        "parameters": outcome.cell.values,
+        "claims": outcome.claims,
+        "files": {name: _sha256(text.encode()) for name, text in files.items()},
+    }
+    write_atomic(place / RECORD, json.dumps(record, indent=1) + "\n")
+
+
+def _done(out: Path, chapter: Chapter, cell: Cell) -> Outcome | None:
+    """The outcome of a cell that finished before; None where it did not, or a file has changed."""
+    place = out / cell.key
+    try:
+        record = json.loads((place / RECORD).read_text(encoding="utf-8"))
+        names = (f"{chapter.name}.ipynb", f"{chapter.name}.html")
+        if record["files"] != {name: _sha256((place / name).read_bytes()) for name in names}:
+            return None
+        return Outcome(cell, tuple(record["claims"]), ran=False)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write_page(
+    out: Path,
+    chapter: Chapter,
+    names: list[str],
+    cells: list[Cell],
+    outcomes: Mapping[str, Outcome],
+) -> None:
+    rows = [
+        grid_page.Row(
+            [cell.values[name] for name in names],
+            f"{cell.key}/{chapter.name}" if (out / cell.key).is_dir() else "",
+            outcomes[cell.key].claims if cell.key in outcomes else (),
+            outcomes[cell.key].error if cell.key in outcomes else "",
+            cell.key in outcomes,
+        )
+        for cell in cells
+    ]
+    write_atomic(out / "index.html", grid_page.page(chapter.title, names, rows))
+
+
+def _spaced(parameter: Parameter, text: str, rule: str) -> list[Any]:
+    parts = text.split(":")
+    try:
+        start, stop, count = float(parts[0]), float(parts[1]), int(parts[2])
+    except (ValueError, IndexError):
+        raise ValueError(rule) from None
+    if len(parts) != 3 or not np.isfinite([start, stop]).all() or not 1 <= count <= 10_000:
+        raise ValueError(rule)
+    values = np.linspace(start, stop, count).tolist()
+    if parameter.kind == "int" and all(value == round(value) for value in values):
+        return [round(value) for value in values]
+    return values
+
+
+def _key(chapter: Chapter, values: Mapping[str, Any]) -> str:
+    data = {
+        p.name: _sha256(Path(values[p.name]).read_bytes())
+        for p in chapter.parameters
+        if "path" in p.choices and p.name in values and values[p.name] not in p.choices
+    }
+    return _sha256(json.dumps([_source(chapter), values, data], sort_keys=True).encode())[:16]
+
+
+def _source(chapter: Chapter) -> str:
+    return _sha256(chapter.path.read_bytes() + _package().encode())
+
+
+@cache
+def _package() -> str:
+    """A hash of the package's own files: a chapter run with other code is another run."""
+    root = Path(__file__).parents[1]
+    files = sorted(f for f in root.rglob("*") if f.suffix in (".py", ".toml"))
+    parts = [f"{f.relative_to(root).as_posix()} {_sha256(f.read_bytes())}" for f in files]
+    return _sha256("\n".join(parts).encode())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,249 @@
+"""The chapters of the book as things that can be listed, described and run with other parameters.
+
+A chapter is named, with or without its number (`06_depth_two_and_more`, `depth_two_and_more`), and
+is never a path. Everything about a run is checked before its first cell executes.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+
+from phase_utils._files import write_atomic
+from phase_utils.chapters import data, execution, export
+from phase_utils.chapters.parameters import Parameter, check_values, parse_cell, suggestion
+
+TIERS = ("smoke", "book", "paper")
+_OF_DATA = ("data", "compare", "target", "compare_target", "inputs", "drop")
+_FILE = re.compile(r"(\d\d)_([a-z0-9_]+)\.md")
+
+
+class ChapterError(ValueError):
+    """A chapter that cannot be found, is malformed, or cannot run with what was asked for."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter: `tiers` holds the parameters that each tier sets, by name of the tier."""
+
+    name: str
+    number: int
+    title: str
+    path: Path
+    parameters: tuple[Parameter, ...]
+    tiers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def notebook(self) -> NotebookNode:
+        """Return the chapter as a notebook without outputs."""
+        return _read(self.path)
+
+    def values(
+        self, parameters: Mapping[str, Any] | None = None, tier: str | None = None
+    ) -> dict[str, Any]:
+        """Return the checked parameters of a run: what is given wins over what the tier sets.
+
+        Args:
+            parameters: values by name; `tier` among them is the same as the argument.
+            tier: smoke, book (the chapter's own defaults) or paper; none leaves the defaults.
+
+        Raises:
+            ChapterError: an unknown name, a value of the wrong type, out of range or not a choice.
+        """
+        given = dict(parameters or {})
+        named = given.pop("tier", tier)
+        if tier is not None and named != tier:
+            raise ChapterError(f"tier is given twice: {tier!r} and {named!r}")
+        tier = named
+        wanted = {}
+        if tier is not None:
+            if tier not in TIERS:
+                raise ChapterError(f"tier must be one of {', '.join(TIERS)}, got {tier!r}")
+            wanted = {"tier": tier, **self.tiers.get(tier, {})}
+        try:
+            return check_values({**wanted, **given}, self.parameters)
+        except ValueError as error:
+            raise ChapterError(f"{self.name}: {error}") from None
+
+    def check_data(self, *runs: Mapping[str, Any]) -> None:
+        """Read the files that runs with these values name. Raises ChapterError for unfit data."""
+        by_name = {p.name: p for p in self.parameters}
+        named = [by_name[name] for name in _OF_DATA if name in by_name]
+        if "data" not in by_name:
+            return
+        also = [choice for choice in by_name["data"].choices if choice != "path"]
+        chosen = {
+            repr(c): c for c in ({p.name: v.get(p.name, p.default) for p in named} for v in runs)
+        }
+        try:
+            for arguments in chosen.values():
+                data.check(**arguments, also=also)
+        except ValueError as error:
+            raise ChapterError(f"{self.name}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left: its two files, its claims, and the last lines of its error ('' if none)."""
+
+    notebook: Path
+    html: Path
+    claims: tuple[Mapping[str, Any], ...]
+    error: str
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """The ids of the claims that failed, in order."""
+        return tuple(str(c.get("id", "?")) for c in self.claims if c.get("state") == "fail")
+
+
+def default_folder() -> Path:
+    """Return the folder of the chapters: inside an installed package, or beside its source."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "_notebooks", package.parent / "notebooks"):
+        if folder.is_dir():
+            return folder
+    raise ChapterError("the chapters are not installed with this package")
+
+
+def names(folder: Path | None = None) -> list[str]:
+    """Return the names of all chapters, with their numbers, in reading order."""
+    folder = default_folder() if folder is None else folder
+    return sorted(path.stem for path in folder.glob("*.md") if _FILE.fullmatch(path.name))
+
+
+def find(name: str, folder: Path | None = None) -> Chapter:
+    """Return the chapter called `name`, with or without its number.
+
+    Raises:
+        ChapterError: no such chapter, or its parameters cell or its tiers are malformed.
+    """
+    folder = default_folder() if folder is None else folder
+    known = names(folder)
+    short = {stem.partition("_")[2]: stem for stem in known}
+    stem = short.get(name, name)
+    if stem not in known:
+        raise ChapterError(
+            f"no chapter {name!r}: give a name from the list, not a path"
+            f"{suggestion(Path(name).stem, [*known, *short])}"
+        )
+    path = folder / f"{stem}.md"
+    nb = _read(path)
+    try:
+        chapter = Chapter(
+            name=stem,
+            number=int(stem[:2]),
+            title=_title(nb),
+            path=path,
+            parameters=tuple(parse_cell(_parameters_source(nb))),
+            tiers=tiers(folder).get(stem, {}),
+        )
+    except ValueError as error:
+        raise ChapterError(f"{stem}: {error}") from None
+    for tier, values in chapter.tiers.items():
+        try:
+            check_values(values, chapter.parameters)
+        except ValueError as error:
+            raise ChapterError(f"tiers.toml, [{stem}.{tier}]: {error}") from None
+    return chapter
+
+
+def tiers(folder: Path | None = None) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what `tiers.toml` sets, by chapter and tier. Raises ChapterError if malformed."""
+    path = (default_folder() if folder is None else folder) / "tiers.toml"
+    if not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ChapterError(f"tiers.toml: {error}") from None
+    for chapter, by_tier in table.items():
+        for tier, values in by_tier.items() if isinstance(by_tier, dict) else [("", None)]:
+            # The defaults of the parameters cell are the tier `book`.
+            if tier not in ("smoke", "paper") or not isinstance(values, dict):
+                raise ChapterError(
+                    f"tiers.toml: only tables [chapter.smoke] and [chapter.paper] are allowed, "
+                    f"got {chapter}.{tier}".rstrip(".")
+                )
+            if "tier" in values:
+                raise ChapterError(f"tiers.toml, [{chapter}.{tier}]: tier is set by itself")
+    return table
+
+
+def run(
+    name: str,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    tier: str | None = None,
+    out: str | Path = "runs",
+    folder: Path | None = None,
+    progress: bool = True,
+) -> Run:
+    """Execute a chapter and leave `out`/NN_name.ipynb and `out`/NN_name.html.
+
+    The kernel works in the current directory. Both files appear complete or not at all; after a
+    failing cell they hold what ran before it. Nothing in them is an absolute path.
+
+    Args:
+        name: the chapter, with or without its number.
+        parameters: values by name; they win over the tier's.
+        tier: smoke, book or paper; none runs the chapter's defaults.
+        out: folder of the results, created where missing.
+        folder: folder of the chapters; none takes the book's own.
+        progress: show a progress bar over the cells on stderr.
+
+    Raises:
+        ChapterError: anything that was asked for is unknown or not allowed; nothing has run then.
+    """
+    chapter = find(name, folder)
+    values = chapter.values(parameters, tier)
+    chapter.check_data(values)
+    try:
+        export.mathjax()  # what the page needs is missed now rather than after the run
+    except RuntimeError as error:
+        raise ChapterError(str(error)) from None
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise ChapterError(f"out must be a folder, but {out} is a file")
+    out.mkdir(parents=True, exist_ok=True)
+    executed, failure = execution.execute(
+        chapter.notebook(), values, progress=chapter.name if progress else ""
+    )
+    nb = export.readable(executed)
+    done = Run(
+        notebook=out / f"{chapter.name}.ipynb",
+        html=out / f"{chapter.name}.html",
+        claims=tuple(execution.claims(executed)),
+        error=failure,
+    )
+    execution.write_notebook(done.notebook, nb)
+    write_atomic(done.html, export.to_html(nb))
+    return done
+
+
+def _read(path: Path) -> NotebookNode:
+    import jupytext
+
+    nb: NotebookNode = jupytext.read(path)
+    return nb
+
+
+def _title(nb: NotebookNode) -> str:
+    for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            heading = re.search(r"^# +(.+?)\s*$", cell.source, re.MULTILINE)
+            if heading:
+                return str(export.plain(heading[1]))
+    raise ValueError("the chapter has no heading of the first level")
+
+
+def _parameters_source(nb: NotebookNode) -> str:
+    tagged = [c for c in nb.cells if "parameters" in c.metadata.get("tags", [])]
+    if len(tagged) != 1 or tagged[0].cell_type != "code":
+        raise ValueError(
+            f"exactly one code cell must be tagged `parameters`, found {len(tagged)} tagged"
+        )
+    return str(tagged[0].source)

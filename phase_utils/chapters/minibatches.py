@@ -1,0 +1,212 @@
+"""Training of one module on minibatches, the ordinary way, which can be killed and goes on.
+
+`train` follows many networks to stationary points; this is for one network too large for that.
+"""
+
+import hashlib
+import io
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from phase_utils._check import Array, integer, one_of, scalar
+from phase_utils._files import write_atomic
+from phase_utils.training import devices
+
+OPTIMISERS = ("sgd", "adam")
+SCHEDULES = ("constant", "cosine")
+
+
+@dataclass(frozen=True, eq=False)
+class Minibatches:
+    """What a training on minibatches left, beside the module's new parameters.
+
+    data_loss : (epochs,), the mean over each epoch's batches, while they were trained on.
+    status : "completed", or "diverged" after an epoch with a loss that is not finite.
+    """
+
+    data_loss: Array
+    status: str
+
+
+def train_minibatches(
+    model: nn.Module,
+    loss_fn: Callable[[Any, Any], Tensor],
+    data: tuple[Tensor, Tensor],
+    *,
+    epochs: int,
+    gamma: float = 0.0,
+    decayed: Iterable[str] | None = None,
+    batch_size: int = 256,
+    optimiser: str = "sgd",
+    learning_rate: float = 0.002,
+    momentum: float = 0.9,
+    schedule: str = "constant",
+    augment: Callable[[Tensor], Tensor] | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    checkpoint: str | Path | None = None,
+    progress: bool = False,
+) -> Minibatches:
+    """Train `model` in place, in its own mode, on loss_fn(model(augment(x)), y) + gamma |w|^2.
+
+    model : moved to `device`; its dtype is kept, and floating data follow it.
+    gamma : of the parameters named in `decayed`, all by default; it enters the gradient, as torch's
+        weight_decay = 2 gamma, of SGD and of Adam.
+    batch_size : an epoch is cut into as few batches of nearly equal size as this allows.
+    momentum : of "sgd" alone.  schedule : "constant", or "cosine" from the learning rate to 0.
+    augment : of the images of a batch, anew each time.
+    seed : of the order of the samples, and of all that the module, the loss and `augment` draw from
+        torch; each epoch has a stream of its own, and the caller's random state is left alone.
+    checkpoint : a file that is replaced after every epoch, whole or not at all. Where it exists,
+        training goes on from it to the same bits, on the same machine. It is tied to these
+        arguments (functions excepted), the initial parameters and the data.
+
+    Raises ValueError for arguments out of range, and for a checkpoint of another training.
+    """
+    epochs = integer("epochs", epochs, minimum=1)
+    batch_size = integer("batch_size", batch_size, minimum=1)
+    gamma = scalar("gamma", gamma, minimum=0)
+    rate = scalar("learning_rate", learning_rate, minimum=0, strict=True)
+    momentum = scalar("momentum", momentum, minimum=0)
+    if momentum >= 1:
+        raise ValueError(f"momentum must be < 1, got {momentum:g}")
+    seed = integer("seed", seed, minimum=0)
+    one_of("optimiser", optimiser, OPTIMISERS)
+    one_of("schedule", schedule, SCHEDULES)
+    place = devices.resolve(device)
+    model.to(place)
+    x, y = _samples(data, model, place)
+    groups = _groups(model, gamma, decayed)
+    choice = (
+        torch.optim.SGD(groups, lr=rate, momentum=momentum)
+        if optimiser == "sgd"
+        else torch.optim.Adam(groups, lr=rate)
+    )
+    losses: list[float] = []
+    path = None if checkpoint is None else Path(checkpoint)
+    settings = (epochs, gamma, batch_size, optimiser, rate, momentum, schedule, seed, str(place))
+    identity = ""
+    if path is not None:
+        decays = [(len(g["params"]), g["weight_decay"]) for g in groups]
+        identity = _digest(repr((*settings, decays)), [*model.state_dict().values(), x, y])
+        losses = _resume(path, identity, model, choice)
+    batches = -(-len(x) // batch_size)
+    forked = torch.random.fork_rng(devices=[place] if place.type == "cuda" else [])
+    with forked, _bar(epochs, len(losses), progress) as bar:
+        for epoch in range(len(losses), epochs):
+            if losses and not np.isfinite(losses[-1]):
+                break
+            torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
+            order = torch.randperm(len(x)).to(place)  # on the CPU: the same on every device
+            total = torch.zeros((), dtype=torch.float64, device=place)
+            for i, rows in enumerate(order.tensor_split(batches)):
+                _set_rate(choice, rate, schedule, (epoch + i / batches) / epochs)
+                choice.zero_grad()
+                images = x[rows] if augment is None else augment(x[rows])
+                loss = loss_fn(model(images), y[rows])
+                loss.backward()
+                choice.step()
+                total += loss.detach() * len(rows)
+            losses.append(float(total) / len(x))
+            if path is not None:
+                _save(path, identity, model, choice, losses)
+            bar.set_postfix(loss=losses[-1], refresh=False)
+            bar.update()
+    status = "completed" if np.isfinite(losses[-1]) else "diverged"
+    return Minibatches(np.array(losses), status)
+
+
+def _bar(epochs: int, done: int, shown: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=epochs, initial=done, desc="training", unit=" epochs", disable=not shown)
+
+
+def _samples(data: Any, model: nn.Module, place: torch.device) -> tuple[Tensor, Tensor]:
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise ValueError(f"data must be a pair (x, y), got {type(data).__name__}")
+    dtype = next((p.dtype for p in model.parameters()), None)
+    if dtype is None:
+        raise ValueError("model must have parameters, got none")
+    x, y = (torch.as_tensor(v).to(place) for v in data)
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or not len(x):
+        raise ValueError(
+            f"data must have as many x as y, at least one, got {tuple(x.shape)}, {tuple(y.shape)}"
+        )
+    x, y = (v.to(dtype) if v.is_floating_point() else v for v in (x, y))
+    return x, y
+
+
+def _groups(model: nn.Module, gamma: float, decayed: Iterable[str] | None) -> list[dict[str, Any]]:
+    """The parameters with and without decay."""
+    own = dict(model.named_parameters())
+    names = set(own) if decayed is None else set(decayed)
+    if unknown := sorted(names - set(own)):
+        raise ValueError(f"decayed must name parameters of the model, got {unknown}")
+    groups = [
+        {"params": [p for k, p in own.items() if k in names], "weight_decay": 2 * gamma},
+        {"params": [p for k, p in own.items() if k not in names], "weight_decay": 0.0},
+    ]
+    return [g for g in groups if g["params"]]
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, rate: float, schedule: str, done: float) -> None:
+    factor = 1.0 if schedule == "constant" else (1 + math.cos(math.pi * done)) / 2
+    for group in optimiser.param_groups:
+        group["lr"] = rate * factor
+
+
+def _digest(text: str, tensors: list[Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for tensor in tensors:
+        digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _save(
+    path: Path,
+    identity: str,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    losses: list[float],
+) -> None:
+    buffer = io.BytesIO()
+    state = {
+        "identity": identity,
+        "losses": losses,
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
+    torch.save(state, buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def _resume(
+    path: Path, identity: str, model: nn.Module, optimiser: torch.optim.Optimizer
+) -> list[float]:
+    """Load what the checkpoint holds, if there is one; the losses so far."""
+    if not path.exists():
+        return []
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        found = state["identity"]
+    except Exception as error:  # torch raises many kinds for what is no checkpoint
+        raise ValueError(
+            f"checkpoint must be a file of this training, got {path.name}: {type(error).__name__}"
+        ) from None
+    if found != identity:
+        raise ValueError(
+            f"checkpoint must be of this training, got {path.name} of another: settings, initial "
+            "parameters or data differ"
+        )
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    return list(state["losses"])

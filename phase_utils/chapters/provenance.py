@@ -1,0 +1,50 @@
+"""What a reader needs to repeat a chapter's run: seed, device, versions, time."""
+
+import html
+import platform
+import time
+from importlib import metadata
+from typing import Any
+
+from phase_utils.chapters.claims import Ledger
+from phase_utils.training import devices
+
+PACKAGES = ("phase-utils", "numpy", "scipy", "torch", "matplotlib")
+
+
+class Provenance:
+    """Rows of (what, value); shown as a table, or as text without a notebook."""
+
+    def __init__(self, rows: list[tuple[str, str]]) -> None:
+        self.rows = rows
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{what}: {value}" for what, value in self.rows)
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f'<tr><th scope="row">{html.escape(what)}</th><td>{html.escape(value)}</td></tr>'
+            for what, value in self.rows
+        )
+        return f'<table class="provenance"><tbody>{cells}</tbody></table>'
+
+
+def record(ledger: Ledger, *, seed: int, device: str = "cpu", **parameters: Any) -> Provenance:
+    """Return seed, device, versions and seconds of a chapter's run, and what else is given.
+
+    The seconds count from the making of the chapter's ledger. Raises ValueError for a device that
+    is not present.
+    """
+    versions = [(package, metadata.version(package)) for package in PACKAGES]
+    return Provenance(
+        [
+            ("chapter", ledger.chapter),
+            ("tier", ledger.tier),
+            ("seed", str(seed)),
+            *((name, str(value)) for name, value in parameters.items()),
+            ("device", devices.name(devices.resolve(device))),
+            ("Python", platform.python_version()),
+            *versions,
+            ("seconds", f"{time.perf_counter() - ledger.started:.1f}"),
+        ]
+    )

@@ -1,0 +1,275 @@
+"""Live figures that need no kernel: drawn in the page, and the same as widgets in live Jupyter.
+
+Each is one JavaScript module of `phase_utils/chapters/live`, on shared formulas (`theory.js`,
+`transitions.js`) and drawing (`draw.js`), put together in one file when it is shown. Without a
+script, in print and in LaTeX a static figure stands in its place. Where the environment variable
+PHASE_BOOK_STATIC is 1, as in the book, no widget is made: in a page without a kernel it is dead.
+"""
+
+import json
+import os
+import re
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from functools import cache, cached_property
+from html import escape
+from importlib import resources
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from phase_utils._check import scalar
+from phase_utils.chapters import live_figures
+from phase_utils.chapters.execution import STATIC
+from phase_utils.theory.landscape import Landscape
+from phase_utils.theory.moments import Moments
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["LiveFigure", "equation_of_state", "landscape", "module", "phase_diagram"]
+
+_QUOTED = r"`[^`]*`|\"[^\"\n]*\""
+_INK = "#010203"  # of the static figure, replaced by the ink of the page
+
+# Shows every figure of its name that no script has shown yet, with a model that lives in the page.
+_SHIM = """
+for (const el of document.querySelectorAll('.pu-live[data-live="NAME"]:not([data-ready])')) {
+  const state = JSON.parse(el.dataset.state), heard = new Set();
+  el.dataset.ready = "";
+  render({ el, model: {
+    get: (key) => state[key],
+    set: (key, value) => { state[key] = value; },
+    save_changes: () => heard.forEach((f) => f()),
+    on: (_, f) => heard.add(f), off: (_, f) => heard.delete(f),
+  } });
+}"""
+
+
+class LiveFigure:
+    """A figure that reacts: in Jupyter a widget, elsewhere a page of its own.
+
+    name : of the module in `phase_utils/chapters/live`.
+    state : what the module starts from; each entry is a trait of `widget`.
+    description : what the static figure shows, for those who do not see it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        state: Mapping[str, Any],
+        description: str,
+        draw: Callable[["Figure", Mapping[str, Any]], None],
+    ) -> None:
+        self.name, self.state, self.description = name, dict(state), description
+        self._draw = draw
+
+    @cached_property
+    def widget(self) -> Any:
+        """The anywidget, whose traits follow the controls and set them."""
+        return _widget_class(self.name, tuple(self.state))(**self.state)
+
+    def static(self, form: str = "svg") -> bytes:
+        """Return the static figure as a file, `form` "svg" or "pdf"; the same bytes each time."""
+        import matplotlib.pyplot as plt
+
+        from phase_utils.chapters import plotting
+
+        date = {"svg": "Date", "pdf": "CreationDate"}[form]
+        ink = _INK if form == "svg" else "black"
+        parts = ("text.", "axes.label", "axes.edge", "xtick.", "ytick.", "grid.")
+        file = BytesIO()
+        style: dict[Any, Any] = plotting.STYLE | {f"{part}color": ink for part in parts}
+        with plt.rc_context({**style, "svg.fonttype": "none"}):
+            figure = plt.figure(figsize=(7.2, 3.1))
+            self._draw(figure, self.state)
+            figure.savefig(file, format=form, metadata={date: None})
+            plt.close(figure)
+        return file.getvalue()
+
+    def _repr_html_(self) -> str:
+        """The figure for a page: the static one, and the script that replaces it."""
+        svg = self.static().decode().replace(_INK, "currentColor")
+        svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+        opening = f'<svg role="img" aria-label="{escape(self.description)}" '
+        svg = svg.replace("<svg ", f'{opening}style="max-width: 100%; height: auto" ', 1)
+        state = escape(json.dumps(self.state))
+        return (
+            f'<div class="pu-live" data-live="{self.name}" data-state="{state}">'
+            f'<div class="pu-live-static">{svg}</div></div>\n'
+            f'<script type="module">{module(self.name)}'
+            f"{_shortened(_SHIM).replace('NAME', self.name)}</script>"
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        """The widget, unless PHASE_BOOK_STATIC is 1; the page's form; PDF for LaTeX."""
+        data = {
+            "text/plain": f"{self.name.replace('_', ' ')}: {self.description}",
+            "text/html": self._repr_html_(),
+            "application/pdf": b64encode(self.static("pdf")).decode(),
+        }
+        if os.environ.get(STATIC) == "1":
+            return data
+        view = self.widget._repr_mimebundle_(include=include, exclude=exclude)
+        if not isinstance(view, tuple):
+            return data
+        return {**view[0], **data}, view[1]
+
+
+def landscape(
+    moments: Moments | None = None,
+    *,
+    gamma: Any = None,
+    depth: Any = 2,
+    noise_factor: Any = 1,
+    anisotropy: Any = 0,
+) -> LiveFigure:
+    """Live effective landscape (Eq. 6): minima, barrier, spinodals and coexistence at each decay.
+
+    Parameters
+    ----------
+    moments : Moments with k = 1 and E[xy] != 0; by default two modes with eigenvalues 1 and 0.01
+        and |E[xy]| = 0.45.
+    gamma : weight decay > 0 at the start; by default at coexistence, or |E[xy]| for D <= 1.
+    depth : D at the start, real, 0.5 to 6.
+    noise_factor : N at the start, 1 to 4.
+    anisotropy : 0 to 1. The eigenvalues are a_1 (a_i / a_1)^anisotropy, a_1 the largest: 0 makes
+        the data isotropic, 1 leaves them as they are.
+
+    Raises
+    ------
+    ValueError
+        Names the argument, its value and the rule it breaks.
+    """
+    moments = _two_modes() if moments is None else moments
+    state = _state(moments, depth, noise_factor)
+    state["limits"]["anisotropy"] = [0, 1]
+    state["anisotropy"] = _within("anisotropy", anisotropy, (0, 1))
+    state["gamma"] = _start(gamma, state)
+    return LiveFigure(
+        "landscape", state, live_figures.describe_landscape(state), live_figures.landscape
+    )
+
+
+def equation_of_state(
+    moments: Moments | None = None, *, gamma: Any = None, depth: Any = 2, noise_factor: Any = 1
+) -> LiveFigure:
+    """Live equation of state gamma(R) with Maxwell's areas, beside the loss L(gamma).
+
+    Parameters and errors as for `landscape`; by default isotropic data with a = 1, |E[xy]| = 0.45.
+    """
+    state = _state(Moments.isotropic() if moments is None else moments, depth, noise_factor)
+    state["gamma"] = _start(gamma, state)
+    return LiveFigure(
+        "equation_of_state", state, live_figures.describe_state(state), live_figures.state_curve
+    )
+
+
+def phase_diagram(
+    moments: Moments | None = None,
+    *,
+    gamma: Any = None,
+    depth: Any = 2,
+    noise_factor: Any = 1,
+    B: Any = 0.5,
+) -> LiveFigure:
+    """Live phase diagram over depth and decay; a point shows its landscape and gradient flow.
+
+    Parameters and errors as for `landscape`, and
+
+    moments : isotropic, because only then balanced weights along the signal stay so under the flow.
+    B : norm of each layer at the start of the flow, 0.01 to 1.5 of the least-squares value
+        (E / N a)^(1/(D+1)) at D = 6 and N = 1, or to 1.5 if that is more.
+    """
+    moments = Moments.isotropic() if moments is None else moments
+    state = _state(moments, depth, noise_factor)
+    a = np.array(state["a"])
+    if np.ptp(a) > 1e-12 * a[0]:
+        raise ValueError(f"moments must be isotropic, got eigenvalues from {min(a)} to {max(a)}")
+    state["limits"]["B"] = [0.01, 1.2 * max(1.0, moments.signal / a[0])]
+    state["B"] = _within("B", B, state["limits"]["B"])
+    state["gamma"] = _start(gamma, state)
+    return LiveFigure(
+        "phase_diagram", state, live_figures.describe_diagram(state), live_figures.diagram
+    )
+
+
+@cache
+def module(name: str) -> str:
+    """Return a module of `phase_utils/chapters/live` as one file, with all that it imports inside it."""
+    return "\n".join(_shortened(source) for source in _sources(name, {}).values())
+
+
+@cache
+def _widget_class(name: str, keys: tuple[str, ...]) -> type:
+    import anywidget
+    import traitlets
+
+    traits = {key: traitlets.Any().tag(sync=True) for key in keys}
+    return type("LiveWidget", (anywidget.AnyWidget,), {"_esm": module(name), **traits})
+
+
+def _sources(name: str, known: dict[str, str]) -> dict[str, str]:
+    """Add the modules that `name` imports, then itself, each once, to what is known."""
+    if name not in known:
+        path = resources.files("phase_utils.chapters") / "live" / f"{name}.js"
+        source = path.read_text(encoding="utf-8")
+        for imported in re.findall(r'^import .* from "\./(\w+)\.js";$', source, re.MULTILINE):
+            _sources(imported, known)
+        known[name] = source
+    return known
+
+
+def _shortened(source: str) -> str:
+    """Leave out imports, comments and needless space; strings stay as they are, but for CSS."""
+    source = re.sub(r"^import .*\n", "", source, flags=re.MULTILINE)
+    pieces = re.split(f"({_QUOTED}|//[^\n]*)", source)
+    for i, piece in enumerate(pieces):
+        if i % 2 == 0:
+            pieces[i] = re.sub(r"\s*([^\w$\s])\s*", r"\1", re.sub(r"\s+", " ", piece))
+        elif piece.startswith("//"):
+            pieces[i] = ""
+        elif piece.startswith("`\n"):
+            pieces[i] = re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"\s+", " ", piece))
+    return "".join(pieces)
+
+
+def _within(name: str, value: Any, limits: Any) -> float:
+    number = scalar(name, value)
+    if not limits[0] <= number <= limits[1]:
+        raise ValueError(f"{name} must be {limits[0]:g} to {limits[1]:g}, got {number:g}")
+    return number
+
+
+def _two_modes() -> Moments:
+    e = np.array([np.sqrt(0.2025 - 0.01), 0.1])
+    return Moments.from_spectrum(np.array([1, 0.01]), e, 1.2)
+
+
+def _state(moments: Moments, depth: Any, noise_factor: Any) -> dict[str, Any]:
+    if moments.k != 1 or moments.signal == 0:
+        raise ValueError(
+            f"moments must have one output and E[xy] != 0, got k = {moments.k}, "
+            f"|E[xy]| = {moments.signal:g}"
+        )
+    signals = moments.signals.reshape(-1)
+    seen = (signals != 0) & (moments.eigenvalues > 0)
+    limits: dict[str, list[float]] = {"depth": [0.5, 6], "noise_factor": [1, 4]}
+    ends = [Landscape(moments, D).spinodals()[-1].gamma for D in (2, 3, 4, 6)]
+    top = 1.25 * max(moments.signal, *ends)
+    limits["gamma"] = [top / 250, top]
+    return {
+        "a": moments.eigenvalues[seen].tolist(),
+        "e": signals[seen].tolist(),
+        "depth": _within("depth", depth, limits["depth"]),
+        "noise_factor": _within("noise_factor", noise_factor, limits["noise_factor"]),
+        "limits": limits,
+    }
+
+
+def _start(gamma: Any, state: Mapping[str, Any]) -> float:
+    if gamma is not None:
+        return _within("gamma", gamma, state["limits"]["gamma"])
+    changes = live_figures.landscape_of(state).transitions()
+    return changes[-1].gamma if changes else float(np.linalg.norm(state["e"]))

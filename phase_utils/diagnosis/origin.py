@@ -1,0 +1,219 @@
+"""The trivial point of a network, and where it becomes unstable: the lowest Hessian eigenvalue."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor, nn
+
+from phase_utils.diagnosis.krylov import lowest
+from phase_utils.diagnosis.shallow import shallow_origin
+from phase_utils.training.modules import ModuleProblem
+
+NORMALISING = (
+    nn.modules.batchnorm._NormBase,
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+    nn.LocalResponseNorm,
+)
+FLOOR = 1e-11  # relative rounding of gradients and Hessian products
+STEEP = (
+    "zero weights are not stationary: the loss falls at first order in them, at every weight decay "
+    "(no hidden layer, a path around all of them, or an activation with h(0) != 0)"
+)
+DENSE = 256  # undecayed parameters whose Hessian is formed
+
+
+@dataclass(frozen=True)
+class TrivialPoint:
+    """Zero decayed weights, the undecayed at their optimum.
+
+    weights : (P,).  loss : l_triv.  free : undecayed parameters that the loss does not feel at zero
+        weights, but feels elsewhere: the trivial point is then not one point.
+    """
+
+    weights: Tensor
+    loss: float
+    free: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Expansion about the trivial point.
+
+    gamma : where the trivial point becomes unstable, -lambda_min / 2 with its sign, > 0 where
+        something can be learned gently; 0 where the Hessian has no signal; None without expansion.
+    error : bound of the error of gamma, from the residual of Lanczos.
+    reason : why gamma is None or not from the Hessian; empty otherwise.
+    mode : (P,) a unit eigenvector, or None.
+    smooth : whether gamma is from the Hessian.
+    stationary : False where the loss falls at first order in the weights: then the trivial state is
+        never the best.
+    """
+
+    gamma: float | None
+    error: float
+    reason: str
+    trivial: TrivialPoint
+    mode: Tensor | None
+    smooth: bool
+    stationary: bool = True
+
+
+def trivial_point(problem: ModuleProblem) -> TrivialPoint:
+    """Return the trivial point of a module: w = 0, and theta by minimisation of l0(0, theta)."""
+    free = ~problem.mask
+    point = torch.where(problem.mask, 0.0, problem.start)
+    natural = problem.random(1.0, [0])[0]
+    loose = []
+    base = problem.losses(torch.stack([point, natural]))
+    offset = 0
+    for name, shape in zip(problem.names, problem.shapes, strict=True):
+        part = slice(offset, offset + shape.numel())
+        offset = part.stop
+        if name in problem.decayed:
+            continue
+        shift = torch.zeros_like(point)
+        generator = torch.Generator().manual_seed(1)
+        drawn = torch.randn(shape.numel(), generator=generator, dtype=torch.float64)
+        shift[part] = drawn.to(shift)
+        moved = (problem.losses(torch.stack([point, natural]) + shift) - base).abs()
+        felt = moved > 1e-10 * base.abs().clamp_min(1e-3)
+        if not felt[0] and felt[1]:
+            loose.append(name)
+    if free.any() and len(loose) < len(problem.names) - len(problem.decayed):
+
+        def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
+            row = point.clone()
+            row[free] = torch.from_numpy(theta).to(row)
+            value, gradient = problem.evaluate(row[None])
+            return float(value), gradient[0][free].cpu().numpy()
+
+        found = minimize(
+            objective,
+            point[free].cpu().numpy(),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 500, "ftol": 1e-16, "gtol": 1e-11},
+        )
+        point[free] = torch.from_numpy(found.x).to(point)
+    return TrivialPoint(point, float(problem.losses(point[None])), tuple(loose))
+
+
+def expand_origin(
+    problem: ModuleProblem, *, trivial: TrivialPoint | None = None, seed: int = 0
+) -> Origin:
+    """Where the trivial point of a module becomes unstable as weight decay falls.
+
+    gamma_origin = -lambda_min/2, lambda_min the lowest eigenvalue of the Hessian of l0 in the
+    decayed weights, the undecayed eliminated (Schur complement). Hessian-vector products and
+    Lanczos; the Hessian is never formed. Networks without a regular expansion get a reason; for one
+    hidden layer with a free hidden bias or ReLU a closed form takes its place.
+
+    Returns
+    -------
+    Origin
+    """
+    trivial = trivial_point(problem) if trivial is None else trivial
+    closed = shallow_origin(problem, trivial.weights) if _needs_closed(problem, trivial) else None
+    if closed is not None:
+        gamma, reason = closed
+        return Origin(gamma, 0.0, reason, trivial, None, False)
+    reason = _irregular(problem, trivial, seed)
+    if reason:
+        return Origin(None, np.nan, reason, trivial, None, False, reason != STEEP)
+
+    apply, scale = curvature(problem, trivial, seed)
+    start = torch.randn(
+        problem.size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    ).to(trivial.weights)
+    start = torch.where(problem.mask, start, 0.0)
+    if float(apply(start).norm()) <= FLOOR * scale * float(start.norm()):
+        return Origin(0.0, 0.0, "", trivial, None, True)
+    value, mode, residual = lowest(apply, start)
+    return Origin(-value / 2, residual / 2, "", trivial, mode, True)
+
+
+def curvature(
+    problem: ModuleProblem, trivial: TrivialPoint, seed: int = 0
+) -> tuple[Callable[[Tensor], Tensor], float]:
+    """The Hessian of l0 at the trivial point as a function of vectors, theta eliminated; its scale.
+
+    The scale is that of the Hessian at random weights: what is far below it is rounding.
+    """
+    row, mask = trivial.weights, problem.mask
+
+    def hessian(vector: Tensor) -> Tensor:
+        return problem.hessian_product(row, vector)
+
+    def within(vector: Tensor) -> Tensor:
+        return torch.where(mask, vector, 0.0)
+
+    probe = within(problem.random(1.0, [seed])[0])
+    unit = probe / probe.norm()
+    away = problem.hessian_product(problem.random(1.0, [seed + 1])[0], unit)
+    scale = float(within(away).norm())
+    mixed = torch.where(mask, 0.0, hessian(unit))
+    if float(mixed.norm()) <= 1e-9 * scale:
+        return (lambda vector: within(hessian(vector))), scale
+    index = torch.nonzero(~mask).ravel()
+    if len(index) > DENSE:
+        raise ValueError(f"model must have at most {DENSE} undecayed parameters that mix")
+    eye = torch.eye(problem.size, dtype=row.dtype, device=row.device)[index]
+    block = torch.stack([hessian(e)[index] for e in eye])
+    inverse = torch.linalg.pinv(block, hermitian=True, rtol=1e-10)
+
+    def schur(vector: Tensor) -> Tensor:
+        image = hessian(vector)
+        back = torch.zeros_like(vector)
+        back[index] = -(inverse @ image[index])
+        return within(image + hessian(back))
+
+    return schur, scale
+
+
+def _needs_closed(problem: ModuleProblem, trivial: TrivialPoint) -> bool:
+    relu = any(isinstance(m, nn.ReLU) for m in problem.model.modules())
+    return relu or bool(trivial.free)
+
+
+def _irregular(problem: ModuleProblem, trivial: TrivialPoint, seed: int) -> str:
+    """Why the loss has no expansion at the trivial point, or nothing."""
+    for name, module in problem.model.named_modules():
+        if isinstance(module, NORMALISING):
+            return (
+                f"{type(module).__name__} ({name or 'model'}) makes the loss singular at zero "
+                "weights: it sees their direction, not their size"
+            )
+        if hasattr(module, "parametrizations") or hasattr(module, "weight_g"):
+            return f"a reparametrised weight ({name or 'model'}) is singular at zero"
+    if trivial.free:
+        return (
+            f"{', '.join(trivial.free)} is not decayed and has no effect at zero weights, so that "
+            "the trivial state is not one point; name it in decayed, or read gamma_coexistence"
+        )
+    row = trivial.weights
+    v = torch.where(problem.mask, problem.random(1.0, [seed])[0], 0.0)
+    loss, gradient = problem.evaluate(torch.stack([row, row + v]))
+    if not (gradient.isfinite().all() and loss.isfinite().all()):
+        return "the gradient is not finite at zero weights"
+    at = torch.where(problem.mask, gradient[0], 0.0)
+    unit = float(gradient[1].norm())
+    if float(at.norm()) > 1e-8 * unit:
+        return STEEP
+    even, odd = [], []
+    for t in (1e-2, 1e-3):
+        g = problem.evaluate(torch.stack([row + t * v, row - t * v]))[1]
+        even.append(float((g[0] + g[1] - 2 * gradient[0]).norm()))
+        odd.append(torch.where(problem.mask, (g[0] - g[1]) / (2 * t), 0.0))
+    floor = 1e-10 * unit
+    if even[1] > floor and np.log10(even[0] / even[1]) < 1.5:
+        return "the gradient has a kink at zero weights (as with ReLU): there is no Hessian"
+    product = torch.where(problem.mask, problem.hessian_product(row, v), 0.0)
+    far, near = (float((o - product).norm()) for o in odd)
+    if near > 0.3 * far and near > 0.02 * float(product.norm()) + 1e3 * floor:
+        return "the Hessian at zero weights is not that of small weights: no regular expansion"
+    return ""

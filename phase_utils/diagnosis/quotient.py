@@ -1,0 +1,168 @@
+"""The collapse quotient: how much loss a unit of squared norm can buy, and its supremum."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from phase_utils._check import Array
+from phase_utils.diagnosis.origin import TrivialPoint
+from phase_utils.training.minimisers import minimise
+from phase_utils.training.modules import ModuleProblem
+from phase_utils.training.quasi_newton import Lbfgs
+from phase_utils.training.train import flat_evaluate
+
+STATE = 4e7  # numbers that the minimiser may hold at once: 320 MB
+FIRST = 8  # most attempts to find a decay at which some start learns
+MEMORY = 8  # pairs of the minimiser
+ROUNDING = 32 * np.finfo(float).eps  # of a loss, relative
+
+
+@dataclass(frozen=True)
+class Quotient:
+    """sup q(w, theta), q = (l_triv - l0) / R, as found by ascent from many starts.
+
+    value : the largest q seen, computed in float64 on all samples: a rigorous LOWER bound of
+        gamma_coexistence, for at any smaller decay these weights beat the trivial state.
+    weights : (P,) where it was seen.  square : R there.  latent_heat : value * R, if it is the
+        supremum.
+    values, squares : (starts,) the end of every ascent, best first.
+    """
+
+    value: float
+    weights: Tensor
+    square: float
+    values: Array
+    squares: Array
+
+    @property
+    def latent_heat(self) -> float:
+        """The loss that the weights buy."""
+        return self.value * self.square
+
+
+def collapse_quotient(
+    problem: ModuleProblem,
+    trivial: TrivialPoint,
+    *,
+    soft: Tensor | None = None,
+    starts: int = 12,
+    scale: float | None = None,
+    steps: int = 400,
+    seed: int = 0,
+    progress: bool = False,
+) -> Quotient:
+    """Ascend the collapse quotient from many starts.
+
+    Starts are first trained at a small decay, so that q > 0, then q itself is ascended; no start
+    can then fall back to the trivial state. They are: the weights of the model, soft modes at
+    several amplitudes, and random weights at several sizes.
+
+    Parameters
+    ----------
+    soft : (k, P) unit vectors of soft modes, or None.
+    starts : int >= 1, how many.
+    scale : decay of the first training; default: a tenth of l_triv over R of weights of unit gain,
+        lowered until some start learns.
+    steps : most steps of each of the two stages.
+    """
+    rows = _starts(problem, trivial, soft, starts, seed)
+    held = 8 * (2 * MEMORY + 16) * problem.size / 8
+    batch = int(np.clip(STATE / held, 1, starts))
+    decay = scale
+    ends: list[Tensor] = []
+    bar = tqdm(total=starts, desc="collapse quotient", disable=not progress, leave=False)
+    for part in rows.split(batch):
+        learned, decay = _learned(problem, trivial, part, decay, steps)
+        ends.append(_ascended(problem, trivial, learned, steps))
+        bar.update(len(part))
+    bar.close()
+    x = torch.cat(ends)
+    square = problem.square(x)
+    # what rounding of the losses may have added is taken off: the bound is to be rigorous
+    gain = trivial.loss - problem.losses(x) - ROUNDING * abs(trivial.loss)
+    q = torch.nan_to_num(torch.where(square > 0, gain / square, -torch.inf), nan=-torch.inf)
+    order = q.argsort(descending=True)
+    best = int(order[0])
+    return Quotient(
+        float(q[best]),
+        x[best],
+        float(square[best]),
+        q[order].cpu().numpy(),
+        square[order].cpu().numpy(),
+    )
+
+
+def _starts(
+    problem: ModuleProblem, trivial: TrivialPoint, soft: Tensor | None, starts: int, seed: int
+) -> Tensor:
+    """(starts, P): the model's own weights, soft modes, random weights, in this order."""
+    size = float(problem.square(problem.random(1.0, [0]))) ** 0.5
+    rows = [problem.start]
+    if soft is not None:
+        for k in range((starts - 1) // 2):
+            mode, amplitude = soft[k % len(soft)], (0.3, 0.1, 1.0)[k % 3]
+            rows.append(trivial.weights + amplitude * size * (-1) ** (k // 2) * mode)
+    number = 0
+    while len(rows) < starts:
+        drawn = problem.random((1.0, 0.5, 1.7)[number % 3], [1000 * seed + number])[0]
+        # theta starts at the trivial optimum half of the time, as in the model otherwise
+        rows.append(torch.where(problem.mask, drawn, (trivial.weights, drawn)[number % 2]))
+        number += 1
+    return torch.stack(rows[:starts])
+
+
+def _learned(
+    problem: ModuleProblem, trivial: TrivialPoint, x: Tensor, decay: float | None, steps: int
+) -> tuple[Tensor, float]:
+    """The rows trained at a small decay; rows that collapsed start again at a smaller one."""
+    if decay is None:
+        natural = problem.random(1.0, [0])
+        decay = 0.1 * max(trivial.loss, 1e-12) / float(problem.square(natural))
+    flat = flat_evaluate(problem, problem.shapes)
+    start = x
+    done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    for _ in range(FIRST):
+        gamma = torch.full((int((~done).sum()),), decay, dtype=x.dtype, device=x.device)
+        with torch.no_grad():
+            ended, _, _ = minimise(
+                flat,
+                start[~done],
+                gamma,
+                Lbfgs(MEMORY, 0.2),
+                tolerance=1e-3,
+                max_steps=max(20, steps // 4),
+                gives_up=True,
+            )
+        x = x.clone()
+        x[~done] = ended
+        done = (trivial.loss - problem.losses(x)) > 1e-9 * abs(trivial.loss)
+        done &= problem.square(x) > 1e-12
+        if done.any():
+            break
+        decay /= 4
+    return torch.where(done[:, None], x, x[done][:1] if done.any() else x), decay
+
+
+def _ascended(problem: ModuleProblem, trivial: TrivialPoint, x: Tensor, steps: int) -> Tensor:
+    """Rows at a maximum of q."""
+
+    def evaluate(rows: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+        loss, gradient = problem.evaluate(rows)
+        square = problem.square(rows)
+        q = (trivial.loss - loss) / square
+        return -q, (gradient + 2 * q[:, None] * rows * problem.mask) / square[:, None]
+
+    with torch.no_grad():
+        ended, _, _ = minimise(
+            evaluate,
+            x,
+            x.new_zeros(len(x)),
+            Lbfgs(MEMORY, 0.2),
+            tolerance=1e-9,
+            max_steps=steps,
+            gives_up=True,
+        )
+    return ended

@@ -1,0 +1,138 @@
+"""A sweep cut into chunks: what is trained at once, and stored at once."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from phase_utils.sweeps.workers import completed
+
+if TYPE_CHECKING:
+    from phase_utils.sweeps.store import Store
+
+Region = tuple[slice, ...]  # along depth, gamma, init_scale and seed
+Values = dict[str, Any]
+
+# what is measured of each network
+FIELDS = {
+    "loss": np.dtype(np.float64),
+    "data_loss": np.dtype(np.float64),
+    "slope": np.dtype(np.float64),
+    "B": np.dtype(np.float64),
+    "status": np.dtype("<U16"),
+    "steps": np.dtype(np.int64),
+}
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Networks of one depth: `region` indexes arrays over (depth, gamma, init_scale, seed)."""
+
+    index: int
+    region: Region
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths along depth (1), gamma, init_scale and seed."""
+        return tuple(s.stop - s.start for s in self.region)
+
+    @property
+    def networks(self) -> int:
+        """The number of networks."""
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The chunks of a sweep of `shape` (depth, gamma, init_scale, seed).
+
+    stored : the shape of one piece of an array on disk, of which a chunk holds one or several.
+    """
+
+    shape: tuple[int, ...]
+    stored: tuple[int, ...]
+    blocks: tuple[tuple[int, ...], ...]
+    chunks: tuple[Chunk, ...]
+
+    def describe(self, depths: Sequence[int]) -> str:
+        """The plan as text: for each depth the gammas x scales x seeds of a chunk."""
+        sizes = (" x ".join(map(str, block)) for block in self.blocks)
+        return ", ".join(f"depth {D}: {size}" for D, size in zip(depths, sizes, strict=True))
+
+
+def cut(shape: Sequence[int], fitting: Sequence[int]) -> Plan:
+    """Cut a sweep into chunks of at most `fitting` networks, one number >= 1 for each depth.
+
+    Along the seeds first, then the scales, then the gammas: a chunk is cut along an axis only
+    where one value of the axes before it does not fit.
+    """
+    lengths = tuple(shape[1:])
+    least = _block(min(fitting), lengths, (1, 1, 1))
+    blocks = tuple(_block(rows, lengths, least) for rows in fitting)
+    regions = [
+        (slice(level, level + 1), *rows)
+        for level, block in enumerate(blocks)
+        for rows in product(*map(_slices, lengths, block))
+    ]
+    chunks = tuple(Chunk(i, region) for i, region in enumerate(regions))
+    return Plan(tuple(shape), (1, *least), blocks, chunks)
+
+
+def run(
+    plan: Plan,
+    train: Callable[[Any, Chunk], Values],
+    work: Any,
+    *,
+    store: "Store | None" = None,
+    client: Any = None,
+    progress: bool | None = None,
+) -> Values:
+    """Train what the store does not hold; the fields of all networks, arrays of `plan.shape`.
+
+    train(work, chunk) returns the fields of a chunk, arrays of `chunk.shape`.
+    """
+    from tqdm import tqdm
+
+    values = {name: np.zeros(plan.shape, dtype) for name, dtype in FIELDS.items()}
+    left = [c for c in plan.chunks if store is None or not store.read(c, values)]
+    total = int(np.prod(plan.shape))
+    converged = np.count_nonzero(values["status"] == "converged")
+    with (
+        tqdm(
+            desc="sweep",
+            total=total,
+            initial=total - sum(chunk.networks for chunk in left),
+            unit=" networks",
+            disable=None if progress is None else not progress,
+        ) as bar,
+        closing(completed(train, work, left, client)) as results,
+    ):
+        for chunk, result in results:
+            for name, trained in result().items():
+                # a text that is too long is an error, not cut
+                np.copyto(values[name][chunk.region], trained, casting="safe")
+            if store is not None:
+                store.write(chunk, values)
+            converged += np.count_nonzero(values["status"][chunk.region] == "converged")
+            bar.set_postfix({"converged": f"{converged:,}"}, refresh=False)
+            bar.update(chunk.networks)
+    return values
+
+
+def _block(fitting: int, lengths: tuple[int, ...], unit: tuple[int, ...]) -> tuple[int, ...]:
+    """The longest run of rows, the last axis fastest, that fits and that `unit` divides."""
+    block: list[int] = []
+    for length, step in zip(reversed(lengths), reversed(unit), strict=True):
+        size = min(length, fitting)
+        if size < length:
+            size -= size % step
+        block.append(size)
+        fitting //= size  # 1 from the first axis on that is cut
+    return tuple(reversed(block))
+
+
+def _slices(length: int, size: int) -> list[slice]:
+    return [slice(i, min(i + size, length)) for i in range(0, length, size)]

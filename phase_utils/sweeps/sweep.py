@@ -1,0 +1,227 @@
+"""Training sweeps: every depth, decay, initial scale and seed of a plan as a labelled dataset."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from phase_utils._check import Array, integer, non_negative
+from phase_utils.sweeps import chunks
+from phase_utils.sweeps.workers import checked_client
+from phase_utils.theory.moments import Moments
+from phase_utils.training import devices
+from phase_utils.training.modules import ModuleProblem
+from phase_utils.training.networks import LinearNetwork
+from phase_utils.training.settings import Settings, checked_settings
+from phase_utils.training.train import train
+
+if TYPE_CHECKING:
+    import xarray
+
+# A batch whose optimiser state stays in the cache is faster on a CPU; a GPU wants large ones.
+BATCH_BYTES = {"cpu": 32 * 2**20, "cuda": 2**30}
+DIMENSIONS = ("depth", "gamma", "init_scale", "seed")
+UNITS = {
+    "depth": ("number of hidden layers D", "1"),
+    "gamma": ("weight decay, of the penalty gamma |w|^2", "units of y^2 / units of w^2"),
+    "init_scale": ("standard deviation of the initial weights", "units of w"),
+    "seed": ("seed of the initial weights", "1"),
+    "direction": ("direction in which gamma is changed", "1"),
+    "loss": ("loss with decay", "units of y^2"),
+    "data_loss": ("loss without decay", "units of y^2"),
+    "slope": ("penalty that gamma multiplies; dL/dgamma at a minimum", "units of w^2"),
+    "B": ("order parameter B = |beta|^(1/(D+1))", "units of w"),
+    "status": ("how the training ended", "1"),
+    "steps": ("evaluations of loss and gradient", "1"),
+}
+
+
+def sweep(
+    moments: Moments | ModuleProblem,
+    *,
+    gamma: Any,
+    depth: Any = (0, 1, 2),
+    width: Any = 32,
+    noise_variance: Any = 0.0,
+    init_scale: Any = (0.01, 0.3),
+    seed: Any = range(4),
+    settings: Settings | None = None,
+    device: str = "auto",
+    store: str | Path | None = None,
+    client: Any = None,
+    progress: bool | None = None,
+) -> "xarray.Dataset":
+    """Train a linear network for every combination of depth, gamma, initial scale and seed.
+
+    Parameters
+    ----------
+    moments : the data; or a `ModuleProblem`, a network on samples of its own, to be trained at all
+        gammas, scales and seeds. Its `depth` is one number, a label; the widths are its own.
+    gamma : 1-D, >= 0, without repeats; the weight decays, in the units of the loss per |w|^2.
+    depth : int >= 0, or several without repeats.
+    width, noise_variance : as for `LinearNetwork`, the same for all depths.
+    init_scale : float >= 0, or several: standard deviation of the initial weights.
+    seed : int >= 0, or several. Equal seeds start from the same normal deviates at all gammas and
+        scales.
+    settings : of the training.
+    device : "auto" (CUDA where there is one, else the CPU) or a torch device.
+    store : folder of a zarr store. It gets each chunk when it is trained, and the same sweep with
+        the same store goes on where it stopped: what is there is read, what is damaged or missing
+        is trained. One process at a time.
+    client : a `distributed.Client`: the chunks are trained by the workers of that Dask cluster,
+        each of which needs this package and the device.
+    progress : whether to show a progress bar; None shows it where stderr is a terminal.
+
+    Returns
+    -------
+    xarray.Dataset
+        loss, data_loss, slope, B, status and steps over (depth, gamma, init_scale, seed), the
+        coordinates in the order given; settings, versions and the chunks are its attributes. A row
+        with a status other than "converged" is kept as it is: select with `ds.where`.
+
+    Raises
+    ------
+    ValueError
+        For an argument out of range, and for a store that holds anything but this sweep, before
+        anything is trained.
+    ImportError
+        For a client without the package distributed.
+
+    Notes
+    -----
+    The batch is cut into chunks whose optimiser state fits in `BATCH_BYTES`. The same chunks on the
+    same hardware with the same number of threads give the same bits, stored or not, interrupted or
+    not; Dask's workers have one thread unless told otherwise.
+    """
+    if not isinstance(moments, Moments | ModuleProblem):
+        raise ValueError(f"moments must be a Moments, got {type(moments).__name__}")
+    settings = checked_settings(settings, Settings())
+    axes = {
+        "depth": _axis("depth", depth, whole=True),
+        "gamma": _axis("gamma", gamma),
+        "init_scale": _axis("init_scale", init_scale),
+        "seed": _axis("seed", seed, whole=True),
+    }
+    if np.ndim(gamma) != 1:
+        raise ValueError(f"gamma must be 1-D, got {np.ndim(gamma)} dimensions")
+    if not isinstance(settings.learning_rate, float):
+        raise ValueError("settings.learning_rate must be one number for a sweep, got several")
+    place = devices.resolve(device)
+    networks = [_network(moments, int(D), width, noise_variance) for D in axes["depth"]]
+    if isinstance(moments, ModuleProblem) and len(networks) > 1:
+        raise ValueError(f"depth must be one number for a ModuleProblem, got {axes['depth']}")
+    client = checked_client(client)
+    shape = tuple(len(axis) for axis in axes.values())
+    plan = chunks.cut(shape, [_fitting(network, settings, place) for network in networks])
+    attributes = {
+        "moments": repr(moments),
+        "moments_sha256": _sha256(moments),
+        "width": str(width),
+        "noise_variance": str(noise_variance),
+        "device": str(place),
+        **asdict(settings),
+        "chunks": plan.describe(axes["depth"].tolist()),
+        "phase_utils_version": metadata.version("phase-utils"),
+    }
+    disk = None
+    if store is not None:
+        from phase_utils.sweeps.store import Store
+
+        empty = {
+            name: np.full(shape, np.nan) if dtype.kind == "f" else np.zeros(shape, dtype)
+            for name, dtype in chunks.FIELDS.items()
+        }
+        disk = Store(store, labelled(empty, axes, attributes), plan)
+    values = chunks.run(
+        plan,
+        _trained,
+        _Work(tuple(networks), tuple(axes.values()), settings, str(place)),
+        store=disk,
+        client=client,
+        progress=progress,
+    )
+    return labelled(values, axes, attributes)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the chunks of a sweep have in common; `axes` are depth, gamma, init_scale and seed."""
+
+    networks: tuple[LinearNetwork | ModuleProblem, ...]
+    axes: tuple[Array, ...]
+    settings: Settings
+    device: str
+
+
+def _trained(work: _Work, chunk: chunks.Chunk) -> chunks.Values:
+    """The fields of the networks of one chunk."""
+    level, *rows = chunk.region
+    axes = [axis[part] for axis, part in zip(work.axes[1:], rows, strict=True)]
+    gammas, scales, seeds = (values.ravel() for values in np.meshgrid(*axes, indexing="ij"))
+    network = work.networks[level.start]
+    init = network.initial_weights(
+        scales,
+        seeds,
+        device=devices.resolve(work.device),
+        dtype=getattr(torch, work.settings.precision),
+    )
+    result = train(network, init, gammas, work.settings, seeds)
+    return {name: getattr(result, name).reshape(chunk.shape) for name in chunks.FIELDS}
+
+
+def labelled(
+    values: dict[str, Any], axes: dict[str, Any], attributes: dict[str, Any]
+) -> "xarray.Dataset":
+    """Dataset of arrays over `axes`, with names and units, attributes and library versions."""
+    import xarray
+
+    dataset = xarray.Dataset(
+        {name: (tuple(axes), array) for name, array in values.items()}, coords=axes
+    )
+    for name in dataset.variables:
+        dataset[name].attrs["long_name"], dataset[name].attrs["units"] = UNITS[str(name)]
+    versions = {"numpy": np.__version__, "torch": torch.__version__, "xarray": xarray.__version__}
+    # torch's version is a subclass of str that files do not take
+    dataset.attrs = {**attributes, **{f"{name}_version": str(v) for name, v in versions.items()}}
+    return dataset
+
+
+def _network(problem: Any, depth: int, width: Any, noise_variance: Any) -> Any:
+    """The network of one depth: on moments a linear one."""
+    if isinstance(problem, ModuleProblem):
+        return problem
+    return LinearNetwork(problem, depth=depth, width=width, noise_variance=noise_variance)
+
+
+def _axis(name: str, value: Any, *, whole: bool = False) -> Array:
+    """A coordinate: 1-D, non-negative, without repeats, of integers if `whole`."""
+    array = np.atleast_1d(non_negative(name, value, ndim=(0, 1)))
+    if len(np.unique(array)) != len(array):
+        values, counts = np.unique(array, return_counts=True)
+        raise ValueError(f"{name} must not repeat values, got {values[counts > 1][0]:g} twice")
+    if whole:
+        return np.array([integer(name, v, minimum=0) for v in array.tolist()])
+    return array
+
+
+def _fitting(network: Any, settings: Settings, device: torch.device) -> int:
+    """How many networks train at once, at least one, so that their optimiser state fits."""
+    per_row = 8 * ((2 * settings.memory + 16) * network.parameters + 8 * network.intermediates)
+    return max(1, BATCH_BYTES.get(device.type, BATCH_BYTES["cuda"]) // per_row)
+
+
+def _sha256(problem: Moments | ModuleProblem) -> str:
+    """Of the data, and of the module if there is one; its loss function has no digest."""
+    if isinstance(problem, ModuleProblem):
+        parts = [
+            repr(problem).encode(),
+            *(v.cpu().numpy().tobytes() for v in (problem.x, problem.y)),
+        ]
+    else:
+        arrays = (problem.A0, problem.Exy, np.float64(problem.Eyy))
+        parts = [array.tobytes() for array in arrays]
+    return hashlib.sha256(b"".join(parts)).hexdigest()

@@ -1,0 +1,1 @@
+"""Networks in batches and what trains them, on any device."""

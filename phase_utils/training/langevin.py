@@ -1,0 +1,301 @@
+"""Langevin dynamics at a temperature: many chains at once, sampling the Gibbs density of Eq. 3."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from phase_utils._check import Array, integer, non_negative
+from phase_utils.training.noise import ChainNoise
+from phase_utils.training.rows import total_square
+from phase_utils.training.train import as_problem, checked_weights, flat_evaluate, views
+
+Event = Callable[[tuple[Tensor, ...]], Tensor]
+
+OBSERVABLES = ("loss", "data_loss", "penalty", "B")
+STATUS = ("ok", "passed", "stuck", "diverged", "nonfinite")
+OK, PASSED, STUCK, DIVERGED, NONFINITE = range(5)
+FARTHEST = 1e8  # norm of the weights, in units of max(1, initial), that counts as divergence
+LEAST_ACCEPTANCE = 0.01  # a chain that accepts less has not sampled anything
+BLOCK_BYTES = 2**25  # of the noise drawn at once
+
+
+@dataclass(frozen=True, eq=False)
+class Chains:
+    """What Langevin chains did, the batch axis first; arrays are NumPy, float64, on the CPU.
+
+    weights : tuple of tensors (n, ...), the last weights of every chain.
+    loss, data_loss, penalty, B : (n,), time averages of each chain over its measurements after
+        `burn_in`; nan for a chain with none or one that failed, and for B where the problem defines
+        no order parameter.
+    acceptance : (n,), fraction of accepted steps.
+    passage : (n,), time (steps times dt) at which `event` first held; 0 if it held at the start,
+        nan if it never did.
+    status : (n,) of str: "ok"; "passed", ended by its event; "stuck", fewer than one step in a
+        hundred was accepted, so dt is too long for where the chain started; "diverged", the weights
+        grew without bound; "nonfinite", loss or gradient not finite at the start.
+    steps : (n,), steps made.
+    traces : observable -> (measurements, n), with nan after the end of a chain; empty unless asked
+        for. Measurement j follows step (j + 1) * every, burn-in included.
+    """
+
+    weights: tuple[Tensor, ...]
+    loss: Array
+    data_loss: Array
+    penalty: Array
+    B: Array
+    acceptance: Array
+    passage: Array
+    status: NDArray[np.str_]
+    steps: NDArray[np.int64]
+    traces: dict[str, Array]
+
+    def average(self, name: str, replicas: Any) -> tuple[Array, Array]:
+        """Return mean and standard error, (n / replicas,) each, over groups of equal chains.
+
+        name : "loss", "data_loss", "penalty", "B" or "passage"; ValueError for another.
+        replicas : int >= 1 that divides n, else ValueError; chains i * replicas ... (i + 1) *
+            replicas - 1 differ in their seed alone. Chains that are nan are left out; an error from
+            fewer than two is nan.
+        """
+        if name not in (*OBSERVABLES, "passage"):
+            raise ValueError(f"name must be one of {', '.join(OBSERVABLES)}, passage, got {name!r}")
+        size = integer("replicas", replicas, minimum=1)
+        values = getattr(self, name)
+        if len(values) % size:
+            raise ValueError(f"replicas must divide the {len(values)} chains, got {size}")
+        groups = values.reshape(-1, size)
+        sound = np.isfinite(groups)
+        count = sound.sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(sound, groups, 0.0).sum(axis=1) / count
+            squares = np.where(sound, (groups - mean[:, None]) ** 2, 0.0).sum(axis=1)
+            error = np.where(count > 1, np.sqrt(squares / (count - 1) / count), np.nan)
+        return mean, error
+
+
+def langevin(
+    problem: Any,
+    init: Any,
+    gamma: Any,
+    temperature: Any,
+    *,
+    dt: Any,
+    steps: Any,
+    burn_in: Any = 0,
+    every: Any = 10,
+    seed: Any = 0,
+    event: Event | None = None,
+    trace: bool = False,
+) -> Chains:
+    """Sample exp(-(data_loss + gamma penalty) / T) by Metropolis-adjusted Langevin dynamics.
+
+    Each step proposes w' = w - dt grad l + sqrt(2 T dt) xi, a step of dw = -grad l dt + sqrt(2 T)
+    dW, and accepts it with the probability of Metropolis and Hastings, else stays at w. The result
+    is a `Chains`.
+
+    Parameters
+    ----------
+    problem, init, gamma : as for `train`; the weights must be float64, because T divides small
+        differences of the loss.
+    temperature : float > 0 or (n,), in units of the loss.
+    dt : float > 0 or (n,), in units of w^2 / loss. Accepted steps should be the rule: see
+        `Chains.acceptance`.
+    steps : int >= 1, per chain. Physical time is steps times dt.
+    burn_in : int >= 0, steps before the averages begin.
+    every : int >= 1, steps between measurements.
+    seed : int >= 0, from which n seeds are spawned; or (n,) distinct integers, one per chain. The
+        noise of a chain depends on its seed and number of weights alone, not on the batch.
+    event : callable of the weights (a tuple of tensors (m, ...), m <= n) that returns a boolean
+        tensor (m,), row by row. It is looked at after every step, and a chain ends where it holds.
+        For example `lambda w: net.order_parameter(w) > 0.3`.
+    trace : whether to keep every measurement.
+
+    Raises
+    ------
+    ValueError
+        For weights, decays, temperatures, times, counts or seeds of the wrong shape, type or range.
+
+    Notes
+    -----
+    Source: Eq. 3 of the paper. The density is invariant under the adjusted step: averages have no
+    bias in dt, whatever its length; without the adjustment it would be of first order in dt.
+    Times are right for small dt only: rejections slow the dynamics, by about 1 - acceptance, and a
+    passage is seen at whole steps, an error of order sqrt(dt) for a threshold that is crossed.
+    Equal seeds give equal noise in every batch; trajectories then agree as far as the rounding of
+    batched sums does.
+    """
+    weights = checked_weights(init)
+    first, n = weights[0], len(weights[0])
+    if first.dtype != torch.float64:
+        raise ValueError(f"init must be float64, got {first.dtype}")
+    problem = as_problem(problem, weights)
+    decay = torch.from_numpy(_rows("gamma", gamma, n)).to(first)
+    T = torch.from_numpy(_rows("temperature", temperature, n, positive=True)).to(first)
+    tau = torch.from_numpy(_rows("dt", dt, n, positive=True)).to(first)
+    steps = integer("steps", steps, minimum=1)
+    burn_in, every = integer("burn_in", burn_in, minimum=0), integer("every", every, minimum=1)
+    if burn_in >= steps:
+        raise ValueError(f"burn_in must be less than steps = {steps}, got {burn_in}")
+    if event is not None and not callable(event):
+        raise ValueError(f"event must be a callable of the weights, got {type(event).__name__}")
+    noise = ChainNoise(seed, n)
+
+    with torch.no_grad():
+        run = _Run(problem, weights, decay, T, tau, event)
+        run.advance(noise, steps, burn_in, every, trace)
+        return run.result()
+
+
+def _rows(name: str, value: Any, n: int, *, positive: bool = False) -> Array:
+    """One finite number >= 0 (> 0 where `positive`) per chain, (n,)."""
+    array = non_negative(name, value, ndim=(0, 1))
+    if positive and np.any(array == 0):
+        raise ValueError(f"{name} must be > 0, got 0")
+    if array.ndim and len(array) != n:
+        raise ValueError(f"{name} must be a scalar or have {n} entries, got {len(array)}")
+    return np.broadcast_to(array, (n,)).copy()
+
+
+class _Run:
+    """State of the chains that are still moving, and what was measured of all."""
+
+    def __init__(
+        self,
+        problem: Any,
+        weights: tuple[Tensor, ...],
+        gamma: Tensor,
+        T: Tensor,
+        dt: Tensor,
+        event: Event | None,
+    ) -> None:
+        self.problem, self.event = problem, event
+        self.shapes = tuple(w.shape[1:] for w in weights)
+        self.evaluate = flat_evaluate(problem, self.shapes)
+        n = len(gamma)
+        x = torch.cat([w.reshape(n, -1) for w in weights], dim=1)
+        f, g = self.evaluate(x, gamma)
+        self.x, self.sums, self.counts = x.clone(), x.new_zeros(n, 4), x.new_zeros(n)
+        self.code, self.steps = np.full(n, OK), np.zeros(n, np.int64)
+        self.passage, self.accepted = np.full(n, np.nan), np.zeros(n)
+        self.traces: list[Tensor] = []
+        finite = f.isfinite() & g.isfinite().all(1)
+        self.code[(~finite).cpu().numpy()] = NONFINITE
+        self.state = {
+            "x": x,
+            "f": f,
+            "g": g,
+            "gamma": gamma,
+            "T": T,
+            "dt": dt,
+            "row": torch.arange(n, device=x.device),
+            "passed": torch.full_like(f, -1.0),  # the step at which the event held
+            "accepted": torch.zeros_like(f),
+            "farthest": FARTHEST * x.norm(dim=1).clamp_min(1.0),
+        }
+        self._keep(finite)
+        self._look(0)
+        self._retire(0)
+
+    def advance(self, noise: ChainNoise, steps: int, burn_in: int, every: int, trace: bool) -> None:
+        """Move every chain on, in blocks between which chains that have ended are taken out."""
+        done = 0
+        while done < steps and len(self.state["row"]):
+            rows, size = self.state["row"].cpu().numpy(), self.state["x"].shape[1]
+            fitting = BLOCK_BYTES // (8 * len(rows) * (size + 1))
+            length = min(int(np.clip(fitting, 1, 256)), steps - done)
+            xi, waits = noise.draw(rows, length, size, self.state["x"])
+            for k in range(length):
+                self._step(xi[k], waits[k])
+                done += 1
+                self._look(done)
+                if done % every == 0:
+                    self._measure(done > burn_in, trace)
+            self._retire(done)
+        self._end(self.state["row"] >= 0, done)
+
+    def result(self) -> Chains:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = (self.sums / self.counts[:, None]).cpu().numpy()
+            acceptance = self.accepted / self.steps
+        self.code[(self.code == OK) & (acceptance < LEAST_ACCEPTANCE)] = STUCK
+        means[self.code >= STUCK] = np.nan
+        stacked = torch.stack(self.traces).cpu().numpy() if self.traces else None
+        columns = list(enumerate(OBSERVABLES))
+        return Chains(
+            weights=tuple(w.contiguous() for w in views(self.x, self.shapes)),
+            acceptance=acceptance,
+            passage=self.passage,
+            status=np.array(STATUS)[self.code],
+            steps=self.steps,
+            traces={} if stacked is None else {k: stacked[..., i] for i, k in columns},
+            **{k: means[:, i].copy() for i, k in columns},
+        )
+
+    def _step(self, xi: Tensor, wait: Tensor) -> None:
+        s = self.state
+        T, dt = s["T"], s["dt"]
+        kick = (2 * T * dt).sqrt()[:, None] * xi
+        trial = s["x"] - dt[:, None] * s["g"] + kick
+        f, g = self.evaluate(trial, s["gamma"])
+        # log of the odds of the way back: x - trial + dt g' against the kick that led here
+        back = dt[:, None] * (s["g"] + g) - kick
+        odds = (kick.square().sum(1) - back.square().sum(1)) / (4 * dt) - (f - s["f"])
+        # a comparison with nan is False: what is not finite is refused
+        take = (-wait * T < odds) & f.isfinite() & (s["passed"] < 0)
+        s["x"] = torch.where(take[:, None], trial, s["x"])
+        s["g"] = torch.where(take[:, None], g, s["g"])
+        s["f"] = torch.where(take, f, s["f"])
+        s["accepted"] = s["accepted"] + take
+
+    def _look(self, done: int) -> None:
+        if self.event is None:
+            return
+        s = self.state
+        holds = self.event(views(s["x"], self.shapes))
+        if holds.shape != s["f"].shape or holds.dtype != torch.bool:
+            raise ValueError(
+                f"event must return {len(s['f'])} booleans, got {tuple(holds.shape)} {holds.dtype}"
+            )
+        s["passed"] = torch.where(holds & (s["passed"] < 0), float(done), s["passed"])
+
+    def _measure(self, average: bool, trace: bool) -> None:
+        s = self.state
+        weights = views(s["x"], self.shapes)
+        penalty = getattr(self.problem, "penalty", total_square)(weights)
+        order = getattr(self.problem, "order_parameter", None)
+        B = torch.full_like(penalty, torch.nan) if order is None else order(weights)
+        values = torch.stack([s["f"], s["f"] - s["gamma"] * penalty, penalty, B], dim=1)
+        moving = s["passed"] < 0
+        if average:
+            self.sums[s["row"]] += torch.where(moving[:, None], values, 0.0)
+            self.counts[s["row"]] += moving
+        if trace:
+            full = torch.full_like(self.sums, torch.nan)
+            full[s["row"]] = torch.where(moving[:, None], values, torch.nan)
+            self.traces.append(full)
+
+    def _retire(self, done: int) -> None:
+        """Take out the chains that have passed their event or have diverged."""
+        far = ~(self.state["x"].norm(dim=1) <= self.state["farthest"])
+        ended = far | (self.state["passed"] >= 0)
+        if ended.any():
+            self.code[self.state["row"][far].cpu().numpy()] = DIVERGED
+            self._end(ended, done)
+            self._keep(~ended)
+
+    def _end(self, ended: Tensor, done: int) -> None:
+        part = {name: value[ended] for name, value in self.state.items()}
+        rows, passed = part["row"].cpu().numpy(), part["passed"].cpu().numpy()
+        self.x[part["row"]] = part["x"]
+        self.accepted[rows] = part["accepted"].cpu().numpy()
+        self.steps[rows] = np.where(passed < 0, done, passed)
+        self.passage[rows] = np.where(passed < 0, np.nan, passed * part["dt"].cpu().numpy())
+        self.code[rows[(passed >= 0) & (self.code[rows] == OK)]] = PASSED
+
+    def _keep(self, mask: Tensor) -> None:
+        self.state = {name: value[mask] for name, value in self.state.items()}

@@ -1,0 +1,327 @@
+"""Any torch module and loss as a function of its weights, for many sets of weights at once."""
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy, deepcopy
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from phase_utils.training import devices
+from phase_utils.training.networks import gaussian_weights
+from phase_utils.training.train import views
+
+ACTIVATIONS = 2e7  # numbers that the layers of one forward pass may hold: 160 MB, more with a graph
+LossFunction = Callable[[Any, Any], Tensor]
+
+
+class ModuleProblem:
+    """The loss of a module on data, l0(w, theta), and its penalty R(w): a problem for `train`.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, copied and cast to float64; its own mode (train or eval) is kept.
+    loss_fn : loss_fn(model(x), y) -> scalar, the mean over samples.
+    data : (x, y), tensors or arrays, first axis the n samples; floating numbers become float64.
+    decayed : names of the decayed parameters, as in `model.named_parameters()`. Default: all of two
+        or more dimensions, so that biases and gains are free.
+    device : "auto", "cpu", "cuda", ...
+
+    Attributes
+    ----------
+    names, shapes : of all parameters, in the order of the weights; `mask` (P,) tells which of the
+        flattened weights are decayed.
+
+    Weights are tensors (rows, ...), one per parameter; flattened they are (rows, P). Those of
+    another dtype or device than the problem's are evaluated as they are: the data follow them.
+
+    Raises
+    ------
+    ValueError
+        For data, names or a loss that do not fit, and for a random loss (dropout in training mode,
+        sampling), found by evaluating it twice: a random loss has no landscape.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss_fn: LossFunction,
+        data: tuple[Any, Any],
+        *,
+        decayed: Iterable[str] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise ValueError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+        if not isinstance(data, tuple | list) or len(data) != 2:
+            raise ValueError(f"data must be a pair (x, y), got {type(data).__name__}")
+        place = devices.resolve(device)
+        self.model = deepcopy(model).to(device=place, dtype=torch.float64)
+        self.loss_fn = loss_fn
+        self.x, self.y = (_tensor(name, v, place) for name, v in zip("xy", data, strict=True))
+        if len(self.x) != len(self.y) or not len(self.x):
+            raise ValueError(
+                f"data must have as many x as y, at least one, got {len(self.x)} and {len(self.y)}"
+            )
+        parameters = dict(self.model.named_parameters())
+        self.names = tuple(parameters)
+        chosen = {k for k, p in parameters.items() if p.ndim >= 2}
+        if decayed is not None:
+            chosen = set(decayed)
+        unknown = sorted(chosen - set(self.names))
+        if unknown or not chosen:
+            raise ValueError(
+                f"decayed must name parameters of the model, got {unknown or 'none'}; "
+                f"it has {', '.join(self.names) or 'none'}"
+            )
+        self.decayed = tuple(name for name in self.names if name in chosen)
+        self.shapes = tuple(p.shape for p in parameters.values())
+        self.start = torch.cat([p.detach().reshape(-1) for p in parameters.values()])
+        self.mask = torch.cat(
+            [torch.full((p.numel(),), k in chosen, device=place) for k, p in parameters.items()]
+        )
+        self.size = self.parameters = len(self.start)
+        self.intermediates = 0  # beside the weights: evaluations are cut into pieces that fit
+        self._moved: dict[Any, ModuleProblem] = {}
+        self.chunks = [slice(0, len(self.x))]
+        self.rows = 1  # sets of weights that are evaluated at once
+        self._check_loss()
+        self._plan()
+
+    def subset(self, samples: int, seed: int = 0) -> "ModuleProblem":
+        """The same model on `samples` of the samples, drawn without replacement."""
+        if samples >= len(self.x):
+            return self
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(len(self.x), generator=generator)[:samples].to(self.x.device)
+        pair = (self.x[chosen], self.y[chosen])
+        return ModuleProblem(
+            self.model, self.loss_fn, pair, decayed=self.decayed, device=str(self.start.device)
+        )
+
+    def __repr__(self) -> str:
+        loss = getattr(self.loss_fn, "__name__", type(self.loss_fn).__name__)
+        free = [name for name in self.names if name not in self.decayed]
+        return f"ModuleProblem({self.model}, {loss}, {self.samples} samples, free: {free})"
+
+    @property
+    def samples(self) -> int:
+        """The number of samples."""
+        return len(self.x)
+
+    def initial_weights(
+        self, scale: Any, seed: Any, *, device: Any = None, dtype: torch.dtype = torch.float64
+    ) -> tuple[Tensor, ...]:
+        """Decayed weights as those of `LinearNetwork.initial_weights`, the others as in the model.
+
+        scale : float >= 0 or (rows,), their standard deviation; seed : int >= 0 or (rows,).
+        """
+        place = self.start.device if device is None else device
+        drawn = gaussian_weights(self.shapes, scale, seed, device=place, dtype=dtype)
+        own = views(self.start[None].to(drawn[0]), self.shapes)
+        return tuple(
+            g if name in self.decayed else w.expand_as(g).clone()
+            for name, g, w in zip(self.names, drawn, own, strict=True)
+        )
+
+    def random(self, scale: float, seeds: Sequence[int]) -> Tensor:
+        """Flattened weights (len(seeds), P), the decayed ones ~ scale * normal / sqrt(fan-in)."""
+        fan_in = torch.cat(
+            [torch.full((s.numel(),), float(max(1, s[1:].numel()))) for s in self.shapes]
+        )
+        drawn = _flat(self.initial_weights(scale, np.asarray(seeds)))
+        return torch.where(self.mask, drawn / fan_in.to(drawn).sqrt(), drawn)
+
+    def data_loss(self, weights: Sequence[Tensor], rows: Tensor | None = None) -> Tensor:
+        """l0 of every set of weights, (rows,), on all samples or on its own `rows` (rows, b)."""
+        here, x = self._like(weights[0]), _flat(weights)
+        if rows is None:
+            return here.losses(x)
+        with torch.no_grad():
+            return vmap(here._on)(x, here.x[rows], here.y[rows])
+
+    def penalty(self, weights: Sequence[Tensor]) -> Tensor:
+        """R, the square norm of the decayed weights, (rows,)."""
+        return self._like(weights[0]).square(_flat(weights))
+
+    def value_and_gradient(
+        self, weights: Sequence[Tensor], gamma: Tensor, rows: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """l0 + gamma R and its gradient for all rows, as `data_loss` takes the samples."""
+        here, x = self._like(weights[0]), _flat(weights)
+        if rows is None:
+            loss, gradient = here.evaluate(x)
+        else:
+            gradient, loss = vmap(grad_and_value(here._on))(x, here.x[rows], here.y[rows])
+        kept = x * here.mask
+        total = gradient.detach() + 2 * gamma[:, None] * kept
+        return loss.detach() + gamma * kept.square().sum(1), views(total, self.shapes)
+
+    def square(self, x: Tensor) -> Tensor:
+        """R of flattened weights (rows, P)."""
+        return (x * self.mask).square().sum(1)
+
+    def losses(self, x: Tensor) -> Tensor:
+        """l0 of flattened weights (rows, P); gradients do not pass."""
+        parts = x.split(self.rows)
+        with torch.no_grad():
+            if self.rows == 1:  # this module cannot be batched over its weights
+                return torch.stack([self.loss(part[0]) for part in parts])
+            return torch.cat([vmap(self.loss)(part) for part in parts])
+
+    def loss(self, row: Tensor) -> Tensor:
+        """l0 of one flattened set of weights (P,), over chunks of samples."""
+        total = row.new_zeros(())
+        for chunk in self.chunks:
+            total = total + self._part(row, chunk)
+        return total
+
+    def sample_losses(self, row: Tensor) -> Tensor:
+        """Loss of every sample, (n,); ValueError where the loss is no mean over samples."""
+        parts = []
+        with torch.no_grad():
+            for chunk in self.chunks:
+                out = functional_call(self.model, self.named(row), (self.x[chunk],))
+                each = vmap(lambda o, t: self.loss_fn(o[None], t[None]))(out, self.y[chunk])
+                parts.append(each)
+        losses = torch.cat(parts)
+        whole = self.losses(row[None])[0]
+        if not torch.isclose(losses.mean(), whole, rtol=1e-9, atol=1e-12):
+            raise ValueError("loss_fn must be the mean over samples, got another combination")
+        return losses
+
+    def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """l0 (rows,) and gradient (rows, P) of flattened weights, a few rows at once."""
+        loss, gradient = x.new_zeros(len(x)), torch.zeros_like(x)
+        for rows in torch.arange(len(x), device=x.device).split(self.rows):
+            for chunk in self.chunks:
+                g, v = self._differentiated(x[rows], chunk)
+                loss[rows] += v
+                gradient[rows] += g
+        return loss, gradient
+
+    def hessian_product(self, row: Tensor, vector: Tensor) -> Tensor:
+        """Hessian of l0 at one set of weights (P,) times a vector (P,)."""
+        total = torch.zeros_like(row)
+        for chunk in self.chunks:
+            with torch.enable_grad():
+                w = row.detach().requires_grad_()
+                (g,) = torch.autograd.grad(self._part(w, chunk), w, create_graph=True)
+                if g.requires_grad:
+                    (h,) = torch.autograd.grad(g @ vector, w, materialize_grads=True)
+                    total += h
+        return total
+
+    def named(self, row: Tensor) -> dict[str, Tensor]:
+        """Parameters by name from one flattened set of weights (P,)."""
+        parts = row.split([shape.numel() for shape in self.shapes])
+        return {k: p.reshape(s) for k, p, s in zip(self.names, parts, self.shapes, strict=True)}
+
+    def _part(self, row: Tensor, chunk: slice) -> Tensor:
+        x, y = self.x[chunk], self.y[chunk]
+        value = self._on(row, x, y)
+        return value if len(self.chunks) == 1 else value * (len(x) / len(self.x))
+
+    def _on(self, row: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return self.loss_fn(functional_call(self.model, self.named(row), (x,)), y)
+
+    def _like(self, w: Tensor) -> "ModuleProblem":
+        """This problem in the dtype and on the device of `w`."""
+        if (w.dtype, w.device) == (self.start.dtype, self.start.device):
+            return self
+        key = (w.dtype, w.device)
+        if key not in self._moved:
+            moved = copy(self)
+            moved.model = deepcopy(self.model).to(device=w.device, dtype=w.dtype)
+            moved.x, moved.y = (
+                v.to(device=w.device, dtype=w.dtype if v.is_floating_point() else v.dtype)
+                for v in (self.x, self.y)
+            )
+            moved.start, moved.mask = self.start.to(w), self.mask.to(w.device)
+            self._moved[key] = moved
+        return self._moved[key]
+
+    def _differentiated(self, x: Tensor, chunk: slice) -> tuple[Tensor, Tensor]:
+        def part(row: Tensor) -> Tensor:
+            return self._part(row, chunk)
+
+        if self.rows > 1:
+            g, v = vmap(grad_and_value(part))(x)
+            return g.detach(), v.detach()
+        pairs = []
+        for row in x:
+            with torch.enable_grad():
+                w = row.detach().requires_grad_()
+                value = part(w)
+                (g,) = torch.autograd.grad(value, w, materialize_grads=True)
+            pairs.append((g, value.detach()))
+        return torch.stack([g for g, _ in pairs]), torch.stack([v for _, v in pairs])
+
+    def _check_loss(self) -> None:
+        probe = self.random(1.0, [0])[0]
+        with torch.no_grad(), torch.random.fork_rng():
+            first, second = self.loss(probe), self.loss(probe)
+        if not isinstance(first, Tensor) or first.ndim:
+            raise ValueError("loss_fn must return a scalar, the mean over samples")
+        if not first.isfinite():
+            raise ValueError(f"loss_fn must be finite at random weights, got {float(first)}")
+        if not torch.isclose(first, second, rtol=1e-12, atol=0):
+            raise ValueError(
+                f"model must give the same loss twice, got {float(first):.9g} and "
+                f"{float(second):.9g}: a random loss (dropout, sampling) has no landscape; use eval"
+            )
+
+    def _plan(self) -> None:
+        """Choose how many samples and how many rows go into one pass."""
+        counts: list[int] = []
+        hooks = [
+            module.register_forward_hook(
+                lambda _m, _i, out: counts.append(out.numel() if isinstance(out, Tensor) else 0)
+            )
+            for module in self.model.modules()
+            if not list(module.children())
+        ]
+        probe = self.random(1.0, [0])[0]
+        with torch.no_grad():
+            whole = self.loss(probe)
+        for hook in hooks:
+            hook.remove()
+        held = max(sum(counts), self.x.numel())
+        pieces = int(min(np.ceil(held / ACTIVATIONS), len(self.x)))
+        edges = np.linspace(0, len(self.x), max(2, pieces) + 1).astype(int)
+        chunks = [slice(int(a), int(b)) for a, b in pairwise(edges) if b > a]
+        if pieces > 1:
+            kept, self.chunks = self.chunks, chunks
+            with torch.no_grad():
+                if not torch.isclose(self.loss(probe), whole, rtol=1e-9):
+                    self.chunks = kept  # no mean over samples: batch statistics, a sum
+        self.rows = int(np.clip(ACTIVATIONS / (2 * held), 1, 64))
+        if self.rows > 1:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", UserWarning)  # a slow fallback of vmap
+                    self._differentiated(self.random(1.0, [0, 1]), self.chunks[0])
+            except (RuntimeError, ValueError, UserWarning):
+                self.rows = 1  # this module cannot be batched over its weights
+
+
+def _flat(weights: Sequence[Tensor]) -> Tensor:
+    return torch.cat([w.reshape(len(w), -1) for w in weights], dim=1)
+
+
+def _tensor(name: str, value: Any, place: torch.device) -> Tensor:
+    try:
+        tensor = torch.as_tensor(value).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"data must be arrays or tensors, got {type(value).__name__}") from None
+    if tensor.ndim == 0:
+        raise ValueError(f"data must have samples along the first axis, got a scalar {name}")
+    if tensor.is_floating_point():
+        tensor = tensor.double()
+        if not tensor.isfinite().all():
+            raise ValueError(f"data must be finite, got nan or inf in {name}")
+    return tensor.to(place)

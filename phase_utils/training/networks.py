@@ -1,0 +1,277 @@
+"""Deep linear networks with neuron noise and their exact population loss, many at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from phase_utils._check import integer, non_negative, numeric, per_layer
+from phase_utils.theory.moments import Moments
+
+Weights = Sequence[Tensor]
+
+LARGEST_SEED = 2**53  # above it float64, which carries seeds in arrays, skips integers
+
+
+@dataclass(frozen=True, eq=False)
+class LinearNetwork:
+    """A deep linear network under squared loss with L2 decay, averaged over x and neuron noise.
+
+    f(x) = U eps_D W^(D-1) ... eps_1 W^(0) x with D hidden layers, each hidden neuron multiplied by
+    its own noise of mean one (Eq. 5 of the paper, with noise on all hidden layers).
+
+    Parameters
+    ----------
+    moments : the data; d inputs, k outputs.
+    depth : int >= 0, the number D of hidden layers; 0 is ridge regression.
+    width : int >= 1, or one per hidden layer, input side first. Not used for depth 0.
+    noise_variance : float >= 0, or one per hidden layer: variance of the noise on each neuron.
+    decay_ratios : one float > 0 per weight matrix, W^(0) first: layer l decays with gamma r_l.
+        None means 1 everywhere.
+
+    Raises
+    ------
+    ValueError
+        For a depth, width, noise or ratio outside these ranges.
+
+    Notes
+    -----
+    `weights` is always a sequence W^(0), ..., W^(D) = U of tensors of shapes (n, rows, columns),
+    with (rows, columns) as in `shapes`: n networks, the batch axis first. Every method works in
+    the dtype and on the device of the weights.
+    """
+
+    moments: Moments
+    depth: int = 2
+    width: Any = 32
+    noise_variance: Any = 0.0
+    decay_ratios: Any = None
+    widths: tuple[int, ...] = field(init=False, repr=False)
+    noises: tuple[float, ...] = field(init=False, repr=False)
+    ratios: tuple[float, ...] = field(init=False, repr=False)
+    _moved: dict[Any, tuple[Tensor, Tensor]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.moments, Moments):
+            raise ValueError(f"moments must be a Moments, got {type(self.moments).__name__}")
+        depth = integer("depth", self.depth, minimum=0)
+        ratios = (1.0,) * (depth + 1)
+        if self.decay_ratios is not None:
+            ratios = per_layer("decay_ratios", self.decay_ratios, depth + 1)
+        if min(ratios) <= 0:
+            raise ValueError(f"decay_ratios must be > 0, got {min(ratios):g}")
+        noises = per_layer("noise_variance", self.noise_variance, depth)
+        if noises:
+            non_negative("noise_variance", noises)
+        for name, value in (
+            ("depth", depth),
+            ("widths", _widths(self.width, depth)),
+            ("noises", noises),
+            ("ratios", ratios),
+            ("_moved", {}),
+        ):
+            object.__setattr__(self, name, value)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """(rows, columns) of W^(0), ..., W^(D) = U: (d_1, d), ..., (k, d_D)."""
+        sizes = (self.moments.d, *self.widths, self.moments.k)
+        return tuple((sizes[i + 1], sizes[i]) for i in range(self.depth + 1))
+
+    @property
+    def parameters(self) -> int:
+        """Weights of one network."""
+        return sum(rows * columns for rows, columns in self.shapes)
+
+    @property
+    def intermediates(self) -> int:
+        """Numbers beside the weights that one evaluation holds, in the largest of its arrays."""
+        return sum(width**2 for width in self.widths) if any(self.noises) else 0
+
+    @property
+    def noise_factor(self) -> float:
+        """N = prod_l (1 + s2_l / d_l), through which alone width and noise enter the landscape."""
+        return float(np.prod([1 + s / w for s, w in zip(self.noises, self.widths, strict=True)]))
+
+    def initial_weights(
+        self, scale: Any, seed: Any, *, device: Any = "cpu", dtype: torch.dtype = torch.float64
+    ) -> tuple[Tensor, ...]:
+        """Gaussian weights with entries N(0, scale^2), one network per entry of scale and seed.
+
+        `scale` (>= 0) and `seed` (int in 0..2^53), scalars or 1-D of equal length, are broadcast
+        to (n,). A seed gives the same normal deviates whatever the scale, the batch or the device.
+        Raises ValueError for anything else.
+        """
+        return gaussian_weights(self.shapes, scale, seed, device=device, dtype=dtype)
+
+    def end_to_end(self, weights: Weights) -> Tensor:
+        """The linear map beta = U W^(D-1) ... W^(0) of the noise-free network, (n, k, d)."""
+        product = weights[-1]
+        for w in reversed(weights[:-1]):
+            product = product @ w
+        return product
+
+    def order_parameter(self, weights: Weights) -> Tensor:
+        """B = |beta|^(1/(D+1)), Frobenius norm, (n,)."""
+        return self.end_to_end(weights).flatten(1).norm(dim=1) ** (1 / (self.depth + 1))
+
+    def penalty(self, weights: Weights) -> Tensor:
+        """sum_l r_l |W^(l)|^2, (n,): at a minimum of the loss this is its slope dL/dgamma."""
+        squares = [r * w.square().sum((1, 2)) for r, w in zip(self.ratios, weights, strict=True)]
+        return torch.stack(squares).sum(0)
+
+    def data_loss(self, weights: Weights) -> Tensor:
+        """E|f(x) - y|^2 over x, y and the noise, exactly, (n,)."""
+        A0, Exy = self._moments_like(weights[0])
+        if not any(self.noises):
+            beta = self.end_to_end(weights)
+            return (beta * (beta @ A0 - 2 * Exy)).sum((1, 2)) + self.moments.Eyy
+        M, c = A0, Exy.mT
+        for w, s2 in zip(weights[:-1], self.noises, strict=True):
+            M, c = w @ M @ w.mT, w @ c
+            M = M + s2 * torch.diag_embed(M.diagonal(dim1=-2, dim2=-1))
+        U = weights[-1]
+        return (U * (U @ M - 2 * c.mT)).sum((1, 2)) + self.moments.Eyy
+
+    def value_and_gradient(
+        self, weights: Weights, gamma: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """data_loss + gamma penalty, (n,) for gamma (n,), and its gradient in every weight."""
+        A0, Exy = self._moments_like(weights[0])
+        if any(self.noises):
+            data, gradients = self._noisy(weights)
+        else:
+            data, gradients = self._noise_free(weights, A0, Exy)
+        loss = data
+        for r, g, w in zip(self.ratios, gradients, weights, strict=True):
+            g.addcmul_(w, (2 * r * gamma)[:, None, None])
+            # in one pass over the weights, but without a second derivative at 0
+            loss = loss + r * gamma * torch.linalg.vector_norm(w, dim=(1, 2)).square()
+        return loss, tuple(gradients)
+
+    def _noise_free(self, weights: Weights, A0: Tensor, Exy: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Data loss and gradient through beta alone: chains of products with k rows."""
+        above = [weights[-1]]  # U ... W^(l+1) seen from below layer l, output side first
+        for w in reversed(weights[:-1]):
+            above.append(_rows(above[-1], w))
+        beta = above.pop()
+        image = beta @ A0
+        loss = (beta * (image - 2 * Exy)).sum((1, 2)) + self.moments.Eyy
+        carried = 2 * (image - Exy)  # dl/dbeta (W^(l-1) ... W^(0))^T
+        gradients = []
+        for w in weights[:-1]:
+            gradients.append(_outer(above.pop(), carried))
+            carried = _rows(carried, w.mT)
+        return loss, [*gradients, carried]
+
+    def _noisy(self, weights: Weights) -> tuple[Tensor, list[Tensor]]:
+        """Data loss and gradient from second moments M_l of the neurons, carried upwards, and the
+        sensitivities S_l = dloss/dM_l, carried downwards.
+
+        M_D is never formed, for U M_D and the diagonal suffice, and S_D = U^T U plus a diagonal.
+        """
+        A0, Exy = self._moments_like(weights[0])
+        M, correlation = A0, [Exy]  # E[h h^T] and E[y h^T] of the layers h
+        images = []  # W^(l) M_l
+        for level, (w, s2) in enumerate(zip(weights[:-1], self.noises, strict=True)):
+            images.append(w @ M)
+            if level < self.depth - 1:
+                M = images[-1] @ w.mT
+                M.diagonal(dim1=-2, dim2=-1).mul_(1 + s2)
+                correlation.append(_rows(correlation[-1], w.mT))
+        U, top, s2 = weights[-1], weights[-2], self.noises[-1]
+        below, seen = images[-1], correlation[-1]
+        spread = s2 * (below * top).sum(2)  # of the noise on the neurons of the last layer
+        above, image = _rows(U, top), _rows(U, below)  # U W^(D-1) and U W^(D-1) M_(D-1)
+        loss = (above * (image - 2 * seen)).sum((1, 2)) + self.moments.Eyy
+        loss += (U.square().sum(1) * spread).sum(1)
+        # of S_D the rank-k part and the diagonal part act apart; 2 S is what the gradients need
+        twice, power = 2 * U, (2 * s2) * U.square().sum(1)[:, :, None]
+        S = _outer(2 * above, above, top.mT @ (power * top)) if self.depth > 1 else top
+        pulled = image - seen
+        gradients = [2 * _rows(pulled, top.mT) + twice * spread[:, None]]
+        gradients.append(_outer(twice, pulled, below.mul_(power)))
+        for level in range(self.depth - 2, -1, -1):
+            if level < self.depth - 2:
+                w = weights[level + 1]
+                S, above = w.mT @ (S @ w), _rows(above, w)
+            S.diagonal(dim1=-2, dim2=-1).mul_(1 + self.noises[level])
+            gradients.append(_outer(-2 * above, correlation[level], S @ images[level]))
+        return loss, gradients[::-1]
+
+    def _moments_like(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """A0 (d, d) and E[xy]^T (k, d) in the dtype and on the device of `w`."""
+        key = (w.device, w.dtype)
+        if key not in self._moved:
+            Exy = self.moments.Exy.reshape(self.moments.d, -1).T
+            self._moved[key] = (
+                torch.as_tensor(self.moments.A0.copy(), dtype=w.dtype, device=w.device),
+                torch.as_tensor(Exy.copy(), dtype=w.dtype, device=w.device),
+            )
+        return self._moved[key]
+
+
+# A batched matrix product with one row or one column is many times slower than its sum on a CPU.
+
+
+def _rows(rows: Tensor, matrix: Tensor) -> Tensor:
+    """The product (n, k, q) of k rows (n, k, p) and a matrix (n, p, q)."""
+    if rows.shape[-2] == 1:
+        return (rows.mT * matrix).sum(-2, keepdim=True)
+    return rows @ matrix
+
+
+def _outer(left: Tensor, right: Tensor, plus: Tensor | None = None) -> Tensor:
+    """left^T right (n, p, q) for k rows (n, k, p) and (n, k, q), added to `plus` in place."""
+    if left.shape[-2] == 1:
+        return left.mT * right if plus is None else plus.addcmul_(left.mT, right)
+    return left.mT @ right if plus is None else plus.add_(left.mT @ right)
+
+
+def gaussian_weights(
+    shapes: Sequence[tuple[int, ...]], scale: Any, seed: Any, *, device: Any, dtype: torch.dtype
+) -> tuple[Tensor, ...]:
+    """Tensors (n, *shape) with entries N(0, scale^2), as `LinearNetwork.initial_weights` says."""
+    scales = np.atleast_1d(non_negative("scale", scale, ndim=(0, 1)))
+    seeds = np.atleast_1d(non_negative("seed", seed, ndim=(0, 1)))
+    wrong = (seeds != np.round(seeds)) | (seeds > LARGEST_SEED)
+    if np.any(wrong):
+        raise ValueError(f"seed must be integers <= 2^53, got {seeds[wrong][0]:.17g}")
+    if len(scales) != len(seeds) and 1 not in (len(scales), len(seeds)):
+        raise ValueError(
+            "scale and seed must be scalars or have equal length, "
+            f"got {len(scales)} and {len(seeds)}"
+        )
+    scales, seeds = np.broadcast_arrays(scales, seeds)
+    distinct, index = np.unique(seeds.astype(np.int64), return_inverse=True)
+    sizes = [prod(shape) for shape in shapes]
+    normals = torch.stack(
+        [
+            torch.randn(
+                sum(sizes),
+                generator=torch.Generator().manual_seed(int(s)),
+                dtype=torch.float64,
+            )
+            for s in distinct
+        ]
+    )
+    drawn = normals[torch.from_numpy(index)] * torch.from_numpy(scales.copy())[:, None]
+    return tuple(
+        part.reshape(-1, *shape).to(device=device, dtype=dtype)
+        for part, shape in zip(drawn.split(sizes, dim=1), shapes, strict=True)
+    )
+
+
+def _widths(width: Any, depth: int) -> tuple[int, ...]:
+    if depth == 0:
+        return ()
+    if width is None:
+        raise ValueError(f"width must be given for depth {depth}, got None")
+    array = numeric("width", width, ndim=(0, 1))
+    if array.ndim == 1 and len(array) != depth:
+        raise ValueError(f"width must be a scalar or have {depth} entries, got {len(array)}")
+    return tuple(integer("width", w, minimum=1) for w in np.broadcast_to(array, (depth,)).tolist())

@@ -1,0 +1,101 @@
+"""The rooms of the package: which may import which, and that a name costs only what it needs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import phase_utils as pu
+
+PACKAGE = Path(pu.__file__).parent
+ROOMS = ("theory", "training", "sweeps", "diagnosis", "chapters")  # each may import those before it
+MODULES = sorted(path for room in ROOMS for path in (PACKAGE / room).rglob("*.py"))
+
+
+def imported(path):
+    """Modules of the package that a file imports, as tuples of their parts."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        yield from (tuple(n.split(".")[1:]) for n in names if n.split(".")[0] == "phase_utils")
+
+
+def room(path):
+    return path.relative_to(PACKAGE).parts[0]
+
+
+def test_every_module_is_in_a_room():
+    outside = {p.name for p in PACKAGE.glob("*.py")}
+    assert outside == {"__init__.py", "__main__.py", "_check.py", "_files.py"}
+    assert {p.name for p in PACKAGE.iterdir() if p.is_dir()} - {"__pycache__"} == set(ROOMS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_data_flow_one_way(path):
+    own = ROOMS.index(room(path))
+    for parts in imported(path):
+        if parts[0] in ROOMS:
+            assert ROOMS.index(parts[0]) <= own, parts
+        else:
+            assert parts[0] in ("_check", "_files"), f"{parts}: import from where it is defined"
+
+
+@pytest.mark.xfail(reason="chunks and store still import each other")
+def test_no_module_imports_itself_by_way_of_others():
+    arrows = {}
+    for path in MODULES:
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        arrows[parts] = {p[:2] for p in imported(path)} - {parts}
+
+    def reached(start):
+        seen, todo = set(), [start]
+        while todo:
+            for following in arrows.get(todo.pop(), ()):
+                if following not in seen:
+                    seen.add(following)
+                    todo.append(following)
+        return seen
+
+    assert [parts for parts in arrows if parts in reached(parts)] == []
+
+
+def test_the_list_for_type_checkers_is_the_list_that_is_loaded():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    listed = {
+        alias.asname: f"{node.module}.{alias.name}"
+        for block in tree.body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    homes = {name: f"phase_utils.{module}.{name}" for name, module in pu._HOMES.items()}
+    modules = {name: f"phase_utils.{module}" for name, module in pu._MODULES.items()}
+    assert listed == homes | modules
+    assert set(pu.__all__) == set(homes)
+    assert {*homes, *modules, "__version__"} <= set(dir(pu))
+    assert all(getattr(pu, name) is not None for name in listed)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(AttributeError, match="no attribute 'Landscapes'"):
+        pu.Landscapes  # noqa: B018
+
+
+def test_theory_needs_neither_torch_nor_the_tools_of_notebooks():
+    code = (
+        "import sys, phase_utils as pu; pu.Landscape(pu.Moments.isotropic(), depth=2).transitions()"
+        "; print(sorted({m.split('.')[0] for m in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(ast.literal_eval(done.stdout))
+    assert "phase_utils" in loaded
+    foreign = {"torch", "pandas", "xarray", "zarr", "sklearn", "matplotlib", "IPython", "nbformat"}
+    assert loaded & foreign == set()
