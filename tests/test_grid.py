@@ -13,7 +13,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from phase_utils import chapters
-from phase_utils.chapters import grid
+from phase_utils.chapters import grid, library
 from phase_utils.chapters.command_line import main
 
 SPACED = np.linspace(0, 1, 3).tolist()
@@ -45,7 +45,7 @@ def ran(monkeypatch) -> list[dict]:
         claims = ({"id": "Th-2", "state": "pass"}, {"id": "Th-2", "state": state})
         return chapters.Run(*files, claims, error)
 
-    monkeypatch.setattr(chapters, "run", quick)
+    monkeypatch.setattr(library, "run", quick)
     return calls
 
 
@@ -232,7 +232,7 @@ def test_a_grid_on_dask(folder, capsys, tmp_path):
     (tmp_path / "away").mkdir()
     os.chdir(tmp_path / "away")
     with distributed.LocalCluster(
-        n_workers=1, processes=True, threads_per_worker=1, dashboard_address=None
+        n_workers=1, processes=True, threads_per_worker=1, dashboard_address=":0"
     ) as cluster:
         os.chdir(tmp_path)
         address = cluster.scheduler_address
@@ -254,7 +254,7 @@ def test_a_run_that_is_lost_is_one_failure(folder, ran, monkeypatch, capsys):
             raise MemoryError("no room")
         return quick(name, values, **rest)
 
-    monkeypatch.setattr(chapters, "run", losing)
+    monkeypatch.setattr(library, "run", losing)
     assert main(["grid", "demo", "-g", "n=1:3:3"], folder=folder) == 1
     assert [values["n"] for values in ran] == [2, 3]
     assert "A cell failed at n=1:\nMemoryError: no room" in capsys.readouterr().err

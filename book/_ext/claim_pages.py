@@ -1,7 +1,8 @@
 """The pages generated from the claim ledger: what was measured, and what was corrected.
 
-Definitions come from `phase_utils.chapters.claims`, results from the outputs of the executed chapters. A
-claim that failed, or that its chapter did not check, is a warning, and so fails the build.
+Definitions come from `phase_utils.chapters.claims`, results from the outputs of the executed
+chapters. A claim that failed, or that its chapter did not check, is a warning, and so fails the
+build.
 """
 
 from collections import Counter

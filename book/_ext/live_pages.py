@@ -1,4 +1,4 @@
-"""`{live} NAME`: a live figure of `phase_utils.chapters.widgets` in a page that no kernel executes."""
+"""`{live} NAME`: a live figure of `pu.widgets` in a page that no kernel executes."""
 
 from pathlib import Path
 

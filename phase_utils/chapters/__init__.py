@@ -8,12 +8,23 @@ if TYPE_CHECKING:
     from phase_utils.chapters.library import Chapter as Chapter
     from phase_utils.chapters.library import ChapterError as ChapterError
     from phase_utils.chapters.library import Run as Run
+    from phase_utils.chapters.library import default_folder as default_folder
     from phase_utils.chapters.library import find as find
     from phase_utils.chapters.library import names as names
     from phase_utils.chapters.library import run as run
     from phase_utils.chapters.library import tiers as tiers
 
-_LIBRARY = ("TIERS", "Chapter", "ChapterError", "Run", "find", "names", "run", "tiers")
+_LIBRARY = (
+    "TIERS",
+    "Chapter",
+    "ChapterError",
+    "Run",
+    "default_folder",
+    "find",
+    "names",
+    "run",
+    "tiers",
+)
 
 if not TYPE_CHECKING:  # where types are checked an unknown name is an error
 

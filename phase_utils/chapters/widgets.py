@@ -197,7 +197,7 @@ def phase_diagram(
 
 @cache
 def module(name: str) -> str:
-    """Return a module of `phase_utils/chapters/live` as one file, with all that it imports inside it."""
+    """Return a module of the folder `live` as one file, with all that it imports inside it."""
     return "\n".join(_shortened(source) for source in _sources(name, {}).values())
 
 
