@@ -378,7 +378,6 @@ def test_scrubbed_text(tmp_path):
     assert execution.scrub_text(f"in {tmp_path}/data/a.csv") == "in data/a.csv"
     assert execution.scrub_text(f"in {tmp_path}.") == "in .."
     assert execution.scrub_text(f"{Path.home()}/x") == "~/x"
-    assert (
     short = "phase_utils/chapters/execution.py"
     assert execution.scrub_text(f"\x1b[32m{package}:3") == f"\x1b[32m{short}:3"
     assert execution.scrub_text(nbformat.__file__) == "site-packages/nbformat/__init__.py"
