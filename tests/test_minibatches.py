@@ -1,17 +1,26 @@
 """Training on minibatches: against torch's own steps, killed and resumed to the same bits."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from places import read_only
 from torch import nn
 
 import phase_utils as pu
+from phase_utils.chapters import checkpoints
 
 
 def squared(out, y):
@@ -133,6 +142,10 @@ def resumable(optimiser, place, loss=squared):
     return found.data_loss.tolist(), model.state_dict()
 
 
+def copy_of(model):
+    return {k: v.clone() for k, v in model.state_dict().items()}
+
+
 def same(one, other):
     return one[0] == other[0] and all(torch.equal(one[1][k], v) for k, v in other[1].items())
 
@@ -143,9 +156,11 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path):
     code = [sys.executable, "-c", CODE, str(place)]
     done = subprocess.run(code, env={**os.environ, "PYTHONPATH": path}, check=False)
     assert done.returncode == -signal.SIGKILL  # 4 batches an epoch: within the third
-    assert len(torch.load(place, weights_only=True)["losses"]) == 2
+    payload = checkpoints.unsealed(place.read_bytes())
+    assert len(torch.load(io.BytesIO(payload), weights_only=True)["losses"]) == 2
     (tmp_path / ".killed.1.tmp").write_bytes(b"left behind")
     assert same(resumable("adam", place), resumable("adam", tmp_path / "whole"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["killed", "whole"]
 
 
 def test_an_interrupted_training_goes_on_to_the_same_bits(tmp_path):
@@ -177,15 +192,92 @@ def test_a_finished_training_is_read_and_another_is_refused(tmp_path):
     again, copy = go()
     assert first.data_loss.tolist() == again.data_loss.tolist()
     assert torch.equal(model[0].weight, copy[0].weight)
-    for changes in ({"epochs": 3}, {"gamma": 0.1}, {"seed": 1}, {"momentum": 0.5}):
-        with pytest.raises(ValueError, match=r"of this training, got a\.pt of another"):
+    for changes, difference in [
+        ({"epochs": 3}, "epochs is 2 there and 3 here$"),
+        ({"gamma": 0.1}, "gamma is 0.0 there and 0.1 here; decays is"),
+        ({"seed": 1}, "seed is 0 there and 1 here$"),
+        ({"momentum": 0.5}, "momentum is 0.9 there and 0.5 here$"),
+    ]:
+        with pytest.raises(ValueError, match=f"of this training, got .*a.pt of.*: {difference}"):
             go(**changes)
     other, data = problem(seed=1)
-    with pytest.raises(ValueError, match="of another"):
+    before = copy_of(other)
+    with pytest.raises(ValueError, match=r"of another \(delete it or give another path\)"):
         pu.train_minibatches(other, squared, data, epochs=2, checkpoint=place)
-    place.write_bytes(place.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"checkpoint must be a file of this training, got a\.pt"):
-        go()
+    assert same(([], copy_of(other)), ([], before))
+
+
+# Damage
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A checkpoint, small and whole."""
+    place = tmp_path_factory.mktemp("sound") / "a.pt"
+    tiny(place)
+    return place.read_bytes()
+
+
+def tiny(place, **changes):
+    torch.manual_seed(0)
+    model = nn.Linear(2, 1)
+    x = torch.randn(6, 2)
+    pu.train_minibatches(
+        model, squared, (x, x[:, :1]), **{"epochs": 1, "checkpoint": place, **changes}
+    )
+    return model
+
+
+def test_every_single_bit_and_every_length_is_guarded(sound):
+    payload = checkpoints.unsealed(sound)
+    assert checkpoints.sealed(payload) == sound
+    assert sum(checkpoints.unsealed(sound[:n]) is not None for n in range(len(sound))) == 0
+    content, accepted = bytearray(sound), 0
+    for bit in range(8 * len(sound)):
+        content[bit // 8] ^= 1 << bit % 8
+        accepted += checkpoints.unsealed(bytes(content)) is not None
+        content[bit // 8] ^= 1 << bit % 8
+    assert accepted == 0
+    assert checkpoints.unsealed(sound + b"\0") is None
+
+
+def damage(sound):
+    position = st.integers(0, len(sound) - 1)
+    flipped = st.builds(
+        lambda i, bit: sound[:i] + bytes([sound[i] ^ 1 << bit]) + sound[i + 1 :],
+        position,
+        st.integers(0, 7),
+    )
+    return st.one_of(
+        flipped,
+        position.map(lambda n: sound[:n]),
+        st.binary(max_size=200),
+        st.binary(min_size=1, max_size=9).map(lambda tail: sound + tail),
+        st.binary(max_size=300).map(checkpoints.sealed),
+    )
+
+
+REFUSED = r"checkpoint must be a file that this training left, got .*; delete it or give another"
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_damaged_checkpoint_is_refused_and_the_model_left_alone(sound, data):
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, "a.pt")
+        content = data.draw(damage(sound))
+        place.write_bytes(content)
+        torch.manual_seed(0)
+        untouched = copy_of(nn.Linear(2, 1))
+        found = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(nn.Module, "load_state_dict", lambda *_: found.append("loaded"))
+            with pytest.raises(ValueError, match=REFUSED):
+                tiny(place)
+        assert found == []
+        assert place.read_bytes() == content
+        place.unlink()
+        assert not same(([], copy_of(tiny(place))), ([], untouched))
 
 
 class Payload:
@@ -193,11 +285,152 @@ class Payload:
         return os.system, ("exit 1",)
 
 
-def test_a_checkpoint_executes_nothing(tmp_path):
-    torch.save({"identity": Payload()}, tmp_path / "bad.pt")
-    model, data = problem()
-    with pytest.raises(ValueError, match="UnpicklingError"):
-        pu.train_minibatches(model, squared, data, epochs=1, checkpoint=tmp_path / "bad.pt")
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"identity": Payload()},
+        {},
+        [1],
+        {"identity": 3, "losses": [], "model": {}, "optimiser": {}},
+        {"identity": {}, "losses": ["a"], "model": {}, "optimiser": {}},
+        {"identity": {}, "losses": torch.nn.Parameter(torch.zeros(())), "model": {}},
+    ],
+)
+def test_what_is_sealed_but_no_checkpoint_is_refused_and_executes_nothing(tmp_path, state):
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    (tmp_path / "bad.pt").write_bytes(checkpoints.sealed(buffer.getvalue()))
+    with pytest.raises(ValueError, match=REFUSED):
+        tiny(tmp_path / "bad.pt")
+
+
+def test_weights_that_do_not_fit_are_refused_too(tmp_path, sound):
+    state = torch.load(io.BytesIO(checkpoints.unsealed(sound)), weights_only=True)
+    for harm in ({"model": {"weight": torch.zeros(3)}}, {"optimiser": {"state": {}}}):
+        buffer = io.BytesIO()
+        torch.save({**state, **harm}, buffer)
+        (tmp_path / "bad.pt").write_bytes(checkpoints.sealed(buffer.getvalue()))
+        with pytest.raises(ValueError, match=REFUSED):
+            tiny(tmp_path / "bad.pt")
+
+
+# Places
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("s3://bucket/a.pt", "checkpoint must be a path of this machine, got the address"),
+        ("", "checkpoint must be a path, got ''"),
+        (7, "checkpoint must be a path, got int"),
+    ],
+)
+def test_what_is_no_path_is_refused(name, message):
+    with pytest.raises(ValueError, match=message):
+        tiny(name)
+
+
+def test_a_folder_or_a_file_in_the_way_is_refused_before_training(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for place, message in [
+        (tmp_path / "folder", f"{REFUSED}"),
+        (tmp_path / "file" / "a.pt", "checkpoint must be in a folder that can be written, got"),
+        (tmp_path / ("a" * 300), "checkpoint must be .*name too long"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            tiny(place, augment=None, epochs=10**9)
+    tiny(tmp_path / "new" / "deeper" / "a.pt")
+    assert [p.name for p in (tmp_path / "new" / "deeper").iterdir()] == ["a.pt"]
+
+
+def test_two_trainings_at_one_checkpoint_are_refused(tmp_path):
+    def augment(x):
+        with pytest.raises(ValueError, match="checkpoint must be of one run at a time"):
+            tiny(tmp_path / "a.pt")
+        tiny(tmp_path / "b.pt")
+        return x
+
+    tiny(tmp_path / "a.pt", augment=augment)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.pt", "b.pt"]
+
+
+def test_where_nothing_can_be_written_what_is_done_is_read(tmp_path, sound):
+    place = tmp_path / "a.pt"
+    place.write_bytes(sound)
+    with read_only(tmp_path):
+        assert same(([], copy_of(tiny(place))), ([], copy_of(tiny(None))))
+        with pytest.raises(ValueError, match=r"in a folder that can be written, .*denied"):
+            tiny(tmp_path / "b.pt", epochs=10**9)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]
+
+
+# Threads
+
+
+def drawing_models():
+    """Models that draw in dropout, and the data of each."""
+    torch.manual_seed(0)
+    made = []
+    for _ in range(8):
+        layers = nn.Linear(3, 16), nn.Dropout(0.3), nn.ReLU(), nn.Linear(16, 1)
+        made.append((nn.Sequential(*layers), torch.randn(40, 3)))
+    return made
+
+
+def drawing(seed, model, x, place=None):
+    """A training that draws in the module, in the loss and in `augment`."""
+    found = pu.train_minibatches(
+        model,
+        lambda out, y: squared(out + 0.1 * torch.randn_like(out), y),
+        (x, x[:, :1]),
+        epochs=6,
+        batch_size=8,
+        seed=seed,
+        augment=lambda x: x + 0.1 * torch.rand_like(x),
+        checkpoint=place,
+    )
+    return found.data_loss.tolist(), model.state_dict()
+
+
+def test_eight_threads_at_once_give_what_each_gives_alone(tmp_path):
+    alone = [drawing(seed, *made) for seed, made in enumerate(drawing_models())]
+    assert len({tuple(losses) for losses, _ in alone}) == 8
+    models = drawing_models()
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    together, turns = threading.Barrier(8), []
+
+    def one(seed):
+        together.wait(60)
+        model, x = models[seed]
+        model.register_forward_hook(lambda *_: turns.append(seed))
+        return drawing(seed, model, x, tmp_path / f"{seed}.pt")
+
+    with ThreadPoolExecutor(8) as pool:
+        at_once = list(pool.map(one, range(8)))
+    assert all(map(same, at_once, alone))
+    assert torch.equal(torch.get_rng_state(), before)
+    # they took turns: six epochs each, of five batches
+    assert len(turns) == 240
+    assert all(len(set(turns[i : i + 5])) == 1 for i in range(0, 240, 5))
+
+
+def test_the_order_is_drawn_beside_what_the_module_draws():
+    """A module that draws more sees the samples in the same order."""
+    orders = []
+    for draws in (0, 5):
+        seen = []
+
+        def loss(out, y, seen=seen, draws=draws):
+            torch.rand(draws)
+            seen.extend(y[:, 0].tolist())
+            return squared(out, y)
+
+        x = torch.arange(9.0)[:, None]
+        pu.train_minibatches(nn.Linear(1, 1), loss, (x, x), epochs=2, batch_size=4)
+        orders.append(seen)
+    assert orders[0] == orders[1]
 
 
 def test_divergence_is_a_status():

@@ -3,10 +3,10 @@
 `train` follows many networks to stationary points; this is for one network too large for that.
 """
 
-import hashlib
-import io
 import math
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from phase_utils._check import Array, integer, one_of, scalar
-from phase_utils._files import write_atomic
+from phase_utils.chapters import checkpoints
 from phase_utils.training import devices
 
 OPTIMISERS = ("sgd", "adam")
 SCHEDULES = ("constant", "cosine")
+# torch's global generators are one for all threads: an epoch that draws from them has them alone
+_TURN = threading.RLock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +65,19 @@ def train_minibatches(
     momentum : of "sgd" alone.  schedule : "constant", or "cosine" from the learning rate to 0.
     augment : of the images of a batch, anew each time.
     seed : of the order of the samples, and of all that the module, the loss and `augment` draw from
-        torch; each epoch has a stream of its own, and the caller's random state is left alone.
-    checkpoint : a file that is replaced after every epoch, whole or not at all. Where it exists,
-        training goes on from it to the same bits, on the same machine. It is tied to these
-        arguments (functions excepted), the initial parameters and the data.
+        torch; each epoch has streams of its own, and the caller's random state is left alone.
+    checkpoint : a file that is replaced after every epoch, whole or not at all; its folder is
+        created. Where it exists, training goes on from it to the same bits, on the same machine. It
+        is tied to these arguments (functions excepted), the initial parameters, the data and the
+        version of torch. A digest guards every bit of it. One run at a time.
 
-    Raises ValueError for arguments out of range, and for a checkpoint of another training.
+    Raises ValueError for arguments out of range, and for a checkpoint that is damaged, of another
+    training, in use by another run, or not to be written.
+
+    Threads that train at once, each a model of its own, get what they would get one after the
+    other: an epoch has torch's generators, which are one for all threads, to itself. Only what
+    draws from those outside of this function meanwhile (the making of another model, say) changes
+    what a module, a loss or an `augment` that draws sees; it never changes the order.
     """
     epochs = integer("epochs", epochs, minimum=1)
     batch_size = integer("batch_size", batch_size, minimum=1)
@@ -90,37 +99,63 @@ def train_minibatches(
         else torch.optim.Adam(groups, lr=rate)
     )
     losses: list[float] = []
-    path = None if checkpoint is None else Path(checkpoint)
-    settings = (epochs, gamma, batch_size, optimiser, rate, momentum, schedule, seed, str(place))
-    identity = ""
-    if path is not None:
-        decays = [(len(g["params"]), g["weight_decay"]) for g in groups]
-        identity = _digest(repr((*settings, decays)), [*model.state_dict().values(), x, y])
-        losses = _resume(path, identity, model, choice)
     batches = -(-len(x) // batch_size)
-    forked = torch.random.fork_rng(devices=[place] if place.type == "cuda" else [])
-    with forked, _bar(epochs, len(losses), progress) as bar:
+    with ExitStack() as held:
+        saved = None
+        if checkpoint is not None:
+            identity = {
+                "epochs": epochs,
+                "gamma": gamma,
+                "batch_size": batch_size,
+                "optimiser": optimiser,
+                "learning_rate": rate,
+                "momentum": momentum,
+                "schedule": schedule,
+                "seed": seed,
+                "device": str(place),
+                "decays": [(len(g["params"]), g["weight_decay"]) for g in groups],
+                "torch": str(torch.__version__),
+                "initial parameters": checkpoints.digest(_tensors(model)),
+                "data": checkpoints.digest({"x": x, "y": y}),
+            }
+            saved = held.enter_context(checkpoints.opened(checkpoint, identity, model, choice))
+            losses = saved.load()
+        bar = held.enter_context(_bar(epochs, len(losses), progress))
         for epoch in range(len(losses), epochs):
             if losses and not np.isfinite(losses[-1]):
                 break
-            torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
-            order = torch.randperm(len(x)).to(place)  # on the CPU: the same on every device
-            total = torch.zeros((), dtype=torch.float64, device=place)
-            for i, rows in enumerate(order.tensor_split(batches)):
-                _set_rate(choice, rate, schedule, (epoch + i / batches) / epochs)
-                choice.zero_grad()
-                images = x[rows] if augment is None else augment(x[rows])
-                loss = loss_fn(model(images), y[rows])
-                loss.backward()
-                choice.step()
-                total += loss.detach() * len(rows)
-            losses.append(float(total) / len(x))
-            if path is not None:
-                _save(path, identity, model, choice, losses)
+            stream = torch.Generator()  # on the CPU: the same order on every device
+            stream.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
+            order = torch.randperm(len(x), generator=stream).to(place)
+            with _drawing_from(stream, place):
+                total = torch.zeros((), dtype=torch.float64, device=place)
+                for i, rows in enumerate(order.tensor_split(batches)):
+                    _set_rate(choice, rate, schedule, (epoch + i / batches) / epochs)
+                    choice.zero_grad()
+                    images = x[rows] if augment is None else augment(x[rows])
+                    loss = loss_fn(model(images), y[rows])
+                    loss.backward()
+                    choice.step()
+                    total += loss.detach() * len(rows)
+                losses.append(float(total) / len(x))
+            if saved is not None:
+                saved.save(losses)
             bar.set_postfix(loss=losses[-1], refresh=False)
             bar.update()
     status = "completed" if np.isfinite(losses[-1]) else "diverged"
     return Minibatches(np.array(losses), status)
+
+
+@contextmanager
+def _drawing_from(stream: torch.Generator, place: torch.device) -> Iterator[None]:
+    """Torch's own draws go on with `stream`, in one thread at a time; then all is as it was."""
+    cuda = [place] if place.type == "cuda" else []
+    with _TURN, torch.random.fork_rng(devices=cuda):
+        torch.default_generator.set_state(stream.get_state())
+        if cuda:  # torch.manual_seed would seed all devices, of which one is put back
+            with torch.cuda.device(place):
+                torch.cuda.manual_seed(stream.initial_seed())
+        yield
 
 
 def _bar(epochs: int, done: int, shown: bool) -> Any:
@@ -163,50 +198,5 @@ def _set_rate(optimiser: torch.optim.Optimizer, rate: float, schedule: str, done
         group["lr"] = rate * factor
 
 
-def _digest(text: str, tensors: list[Tensor]) -> str:
-    digest = hashlib.sha256(text.encode())
-    for tensor in tensors:
-        digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _save(
-    path: Path,
-    identity: str,
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    losses: list[float],
-) -> None:
-    buffer = io.BytesIO()
-    state = {
-        "identity": identity,
-        "losses": losses,
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
-    torch.save(state, buffer)
-    write_atomic(path, buffer.getvalue())
-
-
-def _resume(
-    path: Path, identity: str, model: nn.Module, optimiser: torch.optim.Optimizer
-) -> list[float]:
-    """Load what the checkpoint holds, if there is one; the losses so far."""
-    if not path.exists():
-        return []
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        found = state["identity"]
-    except Exception as error:  # torch raises many kinds for what is no checkpoint
-        raise ValueError(
-            f"checkpoint must be a file of this training, got {path.name}: {type(error).__name__}"
-        ) from None
-    if found != identity:
-        raise ValueError(
-            f"checkpoint must be of this training, got {path.name} of another: settings, initial "
-            "parameters or data differ"
-        )
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    return list(state["losses"])
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    return {k: v for k, v in model.state_dict().items() if isinstance(v, Tensor)}
