@@ -7,6 +7,8 @@ neither torch nor the tools of notebooks.
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
+from phase_utils._extras import brought_by
+
 if TYPE_CHECKING:
     from phase_utils import chapters as chapters
     from phase_utils.chapters import claims as claims
@@ -100,14 +102,16 @@ __all__ = sorted(_HOMES)
 if not TYPE_CHECKING:  # where types are checked an unknown name is an error
 
     def __getattr__(name):
-        if name in _HOMES:
-            value = getattr(import_module(f"phase_utils.{_HOMES[name]}"), name)
-        elif name in _MODULES:
-            value = import_module(f"phase_utils.{_MODULES[name]}")
-        elif name == "__version__":
-            value = metadata.version("phase-utils")
-        else:
+        if name == "__version__":
+            return metadata.version("phase-utils")
+        home = _HOMES.get(name) or _MODULES.get(name)
+        if home is None:
             raise AttributeError(f"module 'phase_utils' has no attribute {name!r}")
+        with brought_by(
+            "book", f"pu.{name}"
+        ):  # no other room needs more than the core to be loaded
+            module = import_module(f"phase_utils.{home}")
+        value = getattr(module, name) if name in _HOMES else module
         globals()[name] = value
         return value
 

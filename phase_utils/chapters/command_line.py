@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phase_utils._extras import brought_by
+
 if TYPE_CHECKING:
     from phase_utils.chapters.grid import Outcome
     from phase_utils.chapters.library import Chapter
@@ -23,9 +25,13 @@ def main(arguments: Sequence[str] | None = None, *, folder: Path | None = None) 
     Returns:
         0, or 1 where a cell failed, 2 where what was asked for is wrong, 3 where a claim failed.
     """
-    from phase_utils.chapters.library import ChapterError
-
     options = _parser().parse_args(arguments)
+    try:
+        with brought_by("book", "phase-book"):
+            from phase_utils.chapters.library import ChapterError
+    except ModuleNotFoundError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE
     try:
         return int(options.command(options, folder))
     except (ChapterError, OSError) as error:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from phase_utils._check import integer, non_negative, numeric, scalar
+from phase_utils._extras import brought_by
 from phase_utils.sweeps.sweep import labelled
 from phase_utils.training.settings import Settings, checked_settings
 from phase_utils.training.train import checked_weights, train
@@ -64,6 +65,8 @@ def hysteresis(
     ValueError
         For gammas not increasing, a negative kick, or no initial weights.
     """
+    with brought_by("sweeps", "hysteresis"):  # before anything is trained
+        import xarray  # noqa: F401
     grid = non_negative("gammas", gammas, ndim=(1,))
     if len(grid) < 2:
         raise ValueError(f"gammas must be two or more, got {len(grid)}")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from phase_utils._check import Array, integer, non_negative
+from phase_utils._extras import brought_by
 from phase_utils.sweeps import chunks
 from phase_utils.sweeps.workers import checked_client
 from phase_utils.theory.moments import Moments
@@ -97,6 +98,8 @@ def sweep(
     same hardware with the same number of threads give the same bits, stored or not, interrupted or
     not; Dask's workers have one thread unless told otherwise.
     """
+    with brought_by("sweeps", "sweep"):  # before anything is trained
+        import xarray  # noqa: F401
     if not isinstance(moments, Moments | ModuleProblem):
         raise ValueError(f"moments must be a Moments, got {type(moments).__name__}")
     settings = checked_settings(settings, Settings())
@@ -177,7 +180,8 @@ def labelled(
     values: dict[str, Any], axes: dict[str, Any], attributes: dict[str, Any]
 ) -> "xarray.Dataset":
     """Dataset of arrays over `axes`, with names and units, attributes and library versions."""
-    import xarray
+    with brought_by("sweeps", "a labelled result"):
+        import xarray
 
     dataset = xarray.Dataset(
         {name: (tuple(axes), array) for name, array in values.items()}, coords=axes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phase_utils._check import non_negative, numeric
+from phase_utils._extras import brought_by
 from phase_utils.theory.landscape import Landscape
 from phase_utils.theory.moments import Moments
 
@@ -71,7 +72,8 @@ def phase_diagram(
     >>> dict(ds.sizes)
     {'gamma': 2, 'depth': 3}
     """
-    import xarray
+    with brought_by("sweeps", "phase_diagram"):
+        import xarray
 
     given = {
         "gamma": non_negative("gamma", gamma),
