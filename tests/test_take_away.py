@@ -1,5 +1,6 @@
 """Notebooks to take away, and the addresses that open them; nothing here is built or asked for."""
 
+import gc
 import logging
 import sys
 from pathlib import Path
@@ -120,6 +121,22 @@ def test_nothing_of_this_goes_into_print(app):
     assert links(app, "notebooks/01_one") == {}
 
 
+@pytest.fixture
+def databases_closed(monkeypatch):
+    """Close what jupyter-cache leaves open, of which Python 3.13 warns whichever test runs then."""
+    from jupyter_cache.cache import main
+
+    opened = []
+    create = main.create_db
+    monkeypatch.setattr(main, "create_db", lambda path: opened.append(create(path)) or opened[-1])
+    yield
+    assert opened
+    for database in opened:
+        database.dispose()
+    gc.collect()
+
+
+@pytest.mark.usefixtures("databases_closed")
 def test_outputs_from_the_cache_are_kept(tmp_path, monkeypatch):
     """MyST-NB writes the notebook that it read, which must then hold what the cache holds."""
     import phase_book
