@@ -18,6 +18,7 @@ FLAGS = (
 )
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
+NO_BROWSER = "no Chromium or Chrome is installed"
 
 
 def missing(reason: str) -> None:
@@ -31,10 +32,11 @@ def launched(flags: Sequence[str] = FLAGS) -> Iterator:
     """A browser that is closed afterwards."""
     from playwright.sync_api import sync_playwright
 
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        missing("no Chromium or Chrome is installed")
+    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
     with sync_playwright() as playwright:
+        path = installed or playwright.chromium.executable_path
+        if not os.path.isfile(path):
+            missing(NO_BROWSER)
         # the pages are our own, and a container's root cannot have the sandbox
         chromium = playwright.chromium.launch(
             executable_path=path, chromium_sandbox=False, args=list(flags)

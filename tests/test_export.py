@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shutil
 
 import demo_chapter
 import jupytext
@@ -230,29 +229,19 @@ def test_tags_that_hide_are_obeyed():
     assert "shown" in page
 
 
-def test_page_in_a_browser(executed, tmp_path):
+def test_page_in_a_browser(executed, tmp_path, browser):
     """A browser without a network typesets every formula and asks for nothing but the page."""
-    browser_path = shutil.which("chromium")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if browser_path is None:
-        pytest.skip("no chromium")
     path = tmp_path / "page.html"
     path.write_text(export.to_html(export.readable(executed)), encoding="utf-8")
     requests, messages = [], []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=browser_path,
-            chromium_sandbox=False,
-            args=["--disable-gpu", "--no-first-run", "--disable-background-networking"],
-        )
-        page = browser.new_page()
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: messages.append(message.text))
-        page.on("pageerror", lambda error: messages.append(str(error)))
-        page.goto(path.as_uri())
-        page.wait_for_function("document.querySelectorAll('mjx-container').length >= 4")
-        wrong = page.evaluate("document.querySelectorAll('[data-mml-node=merror]').length")
-        unread = page.evaluate("[...document.images].filter(i => !i.alt || !i.naturalWidth).length")
-        browser.close()
+    page = browser.new_page()
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.goto(path.as_uri())
+    page.wait_for_function("document.querySelectorAll('mjx-container').length >= 4")
+    wrong = page.evaluate("document.querySelectorAll('[data-mml-node=merror]').length")
+    unread = page.evaluate("[...document.images].filter(i => !i.alt || !i.naturalWidth).length")
+    page.close()
     assert [url for url in requests if not url.startswith("data:")] == [path.as_uri()]
     assert (messages, wrong, unread) == ([], 0, 0)
