@@ -166,7 +166,7 @@ def test_a_network_followed_to_its_spinodal_jumps_in_loss():
 UNITS = st.floats(-3, 3).map(lambda x: 10.0**x)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.sampled_from([c for c in curves.CURVES if "depth" in c.name]), UNITS, UNITS)
 def test_units_do_not_matter(curve, gamma_unit, loss_unit):
     gamma, loss, slope = curves.measured(curve, "jittered", 30, 1e-5, 0)

@@ -190,7 +190,7 @@ spectra = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     spectra,
     st.one_of(st.sampled_from([1.0, 1.001, 2.0, 1000.0, 10_000.0]), st.floats(0.01, 30)),

@@ -89,7 +89,7 @@ spectra = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     spectra,
     st.sampled_from([1, 2, 3, 7, 100, 1000]),

@@ -88,7 +88,7 @@ def test_loss_is_the_mean_over_data_and_gaussian_noise():
     assert abs(measured - sampled.mean()) < 4 * error
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(st.data())
 def test_gradient_and_value_for_any_shape_and_moments(data):
     depth = data.draw(st.integers(0, 4))

@@ -115,7 +115,7 @@ spectra = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     spectra,
     st.one_of(st.sampled_from([0, 1, 2, 100, 10_000]), st.floats(0, 8)),
