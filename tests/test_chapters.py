@@ -178,8 +178,11 @@ def test_close_names_are_suggested(folder, capsys):
         ("depths=2", "depths must be a list[int], got 2"),
         ("depths=[0, 9]", "depths must be in 0..8, got 9"),
         ("depths=[0, 1.5]", "every element of depths must be of type int"),
-        ("data=techer", "the path of a .csv or .npz file, got 'techer'; did you mean teacher?"),
-        ("data=path", "the path of a .csv or .npz file, got 'path'"),
+        (
+            "data=techer",
+            "the path of a .csv, .tsv, .parquet or .npz file, got 'techer'; did you mean teacher?",
+        ),
+        ("data=path", "the path of a .csv, .tsv, .parquet or .npz file, got 'path'"),
         ("data=absent.csv", "there is no 'absent.csv'"),
         ("tier=huge", "tier must be one of smoke, book, paper, got 'huge'"),
         ("n", "-p must be name=literal, got 'n'"),
@@ -235,7 +238,7 @@ def test_a_file_becomes_a_relative_path(folder, tmp_path):
     file.write_text("a,y\n1,2\n2,3\n")
     assert data.parse(str(file)) == os.path.join("deep", "mine.CSV")
     (tmp_path / "mine.txt").touch()
-    with pytest.raises(ValueError, match=r"path of a \.csv or \.npz file"):
+    with pytest.raises(ValueError, match=r"\.parquet or \.npz file"):
         data.parse("mine.txt")
 
 

@@ -1,5 +1,8 @@
 """Data sets: moments that are what they say, files read as numbers only, errors that name."""
 
+import gzip
+import re
+
 import numpy as np
 import pytest
 
@@ -45,33 +48,122 @@ def test_csv_and_npz_agree(table):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "target", "message"),
+    ("content", "message"),
     [
-        ("a.csv", "x,y\n1,2\n2,3\n", "z", "target must be one of x, y, got 'z'"),
-        ("a.csv", "x,y\n1,a\n2,3\n", "", "data must be numeric"),
-        ("a.csv", "x,y\n1,nan\n2,3\n", "", "finite numbers"),
-        ("a.csv", "x,y\n1,2\n", "", "at least 2 rows"),
-        ("a.csv", "x,y\n1,2\n2,2\n", "", "that vary"),
-        ("a.csv", "y\n1\n2\n", "", "at least 2 columns"),
-        ("a.txt", "", "", "a .csv or .npz file"),
-        ("a.npz", "no archive", "", "npz file of numbers"),
+        ("a,y\n1,2\n", "a.csv must have at least 2 rows, got 1"),
+        ("a,y\n1,2\n2,2\n", "a.csv: the label 'y' must vary, got 2 in every row"),
+        ("a,b,y\n1,3,2\n1,3,3\n", "a.csv: an input must vary, got constant columns only"),
+        ("a,y\n1,0.1\n2,0.10000000000000002\n", "the label 'y' must vary"),
+        ("a,y\n1,2\n2,M\n", "a.csv, line 3, column 'y': must be a number, got 'M'"),
     ],
 )
-def test_bad_files_are_named(tmp_path, name, content, target, message):
-    path = tmp_path / name
-    path.write_text(content)
+def test_unfit_tables_are_refused(tmp_path, content, message):
+    (tmp_path / "a.csv").write_text(content)
     with pytest.raises(ValueError, match=message):
-        pu.data.load(str(path), target=target)
+        pu.data.load(str(tmp_path / "a.csv"))
 
 
-def test_unknown_names_missing_files_and_pickles_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="teacher, diabetes, digits"):
-        pu.data.load("mnist")
-    with pytest.raises(ValueError, match="existing file"):
-        pu.data.load("nowhere.csv")
-    np.savez(tmp_path / "p.npz", x=np.array([[object()]]), y=np.ones(1))
-    with pytest.raises(ValueError, match="npz file of numbers"):
-        pu.data.load(str(tmp_path / "p.npz"))
+def test_more_inputs_than_their_moments_have_room_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(pu.data, "MOST_INPUTS", 2)
+    path = written(tmp_path, "a.csv", names="a,b,c,y")
+    with pytest.raises(
+        ValueError, match=r"a\.csv must have at most 2 inputs, got 3; choose by inp"
+    ):
+        pu.data.load(path)
+    assert pu.data.load(path, inputs=["a", "c"]).x.shape == (20, 2)
+
+
+def test_unknown_names_and_missing_files_are_refused(tmp_path):
+    files = "teacher, diabetes, digits, or the path of a .csv, .tsv, .parquet or .npz file"
+    for name in ("mnist", "a.txt", "none", "", 3, None, tmp_path):
+        with pytest.raises(ValueError, match=re.escape(f"data must be {files}, got {name!r}")):
+            pu.data.load(name)
+    with pytest.raises(ValueError, match="got 'diabetic'; did you mean diabetes"):
+        pu.data.load("diabetic")
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("nowhere.csv", str(tmp_path / "folder.csv")):
+        with pytest.raises(
+            ValueError, match=re.escape(f"data must be an existing file, got {name!r}")
+        ):
+            pu.data.load(name)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".CSV", ".tsv", ".csv.gz", ".tsv.gz"])
+def test_suffixes(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    content = b"a\ty\n1\t2\n2\t5\n3\t4\n"
+    path.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
+    task = pu.data.load(str(path))
+    assert task.name == f"a{suffix}"
+    np.testing.assert_allclose(task.x[:, 0], [-np.sqrt(1.5), 0, np.sqrt(1.5)], rtol=1e-15)
+
+
+def test_a_path_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    written(tmp_path, "a.csv")
+    assert list(pu.data.pair("~/a.csv", str(tmp_path / "a.csv"))) == ["a.csv"]
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-200, 1e-150, 1.0, 1e150, 1e200, 1e300])
+def test_units_do_not_matter(tmp_path, unit):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal([0, 1, -5], size=(30, 3)), rng.normal(size=30)
+    np.savez(tmp_path / "plain.npz", x=x, y=y)
+    np.savez(tmp_path / "units.npz", x=x * unit, y=y * unit)
+    plain, units = (pu.data.load(str(tmp_path / f"{n}.npz")) for n in ("plain", "units"))
+    np.testing.assert_allclose(units.x, plain.x, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(units.y, plain.y, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(plain.x, (x - x.mean(0)) / x.std(0), rtol=1e-12)
+
+
+def test_the_whole_range_of_floats_is_standardised(tmp_path):
+    x = np.array([[-1.7e308, 5e-324], [1.7e308, 0], [0, 1e-323], [0, 5e-324]])
+    np.savez(tmp_path / "a.npz", x=x, y=[0, 1, 0, 1])
+    task = pu.data.load(str(tmp_path / "a.npz"))
+    half = np.sqrt(0.5)
+    assert (
+        np.abs(task.x - [[-1 / half, 0], [1 / half, -1 / half], [0, 1 / half], [0, 0]]).max()
+        < 1e-15
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "chosen", "text"),
+    [
+        ("a,y\n1,2\n3,4\n", {}, "2 samples of 1 input, label y, standardised"),
+        ("a,b,y\n1,2,3\n4,5,6\n0,0,1\n", {}, "3 samples of 2 inputs, label y, standardised"),
+        (
+            "a,one,b,y\n1,7,2,3\n4,7,5,6\n",
+            {},
+            "2 samples of 2 inputs, label y, standardised; left out: constant column one",
+        ),
+        (
+            ",a,p,q,r,s,y,z\n0,1,0,1,2,3,3,u\n1,4,0,1,2,3,6,v\n",
+            {"drop": ["z"]},
+            "2 samples of 1 input, label y, standardised; left out: the index column, column z, "
+            "4 constant columns",
+        ),
+        (
+            "a,p,q,y\n1,0,1,3\n,,,\n4,0,1,6\n",
+            {"target": "a"},
+            "2 samples of 1 input, label a, standardised; left out: 1 empty row, "
+            "constant columns p and q",
+        ),
+    ],
+)
+def test_a_task_says_what_was_done_to_its_data(tmp_path, content, chosen, text):
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    assert pu.data.load(str(path), **chosen).description == f"a.csv, {text}"
+
+
+def test_constant_columns_of_an_archive_have_a_place(tmp_path):
+    x = np.ones((5, 3))
+    x[:, 1] = range(5)
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(5))
+    task = pu.data.load(str(tmp_path / "a.npz"))
+    assert task.description.endswith("left out: constant columns x[:, 0] and x[:, 2]")
 
 
 # Several data sets at once
@@ -125,13 +217,16 @@ def test_two_labels_of_one_file_are_two_tasks(tmp_path):
     [
         ({"data": "teacher", "target": "y"}, "target chooses from a file, but data is 'teacher'"),
         ({"data": "digits", "inputs": ["a"]}, "inputs chooses from a file"),
-        ({"data": "a.csv", "target": "x"}, "target must be one of a, b, y, got 'x'"),
-        ({"data": "a.csv", "inputs": ["c"]}, "inputs must be one of a, b, y, got 'c'"),
-        ({"data": "a.csv", "compare": "b.csv"}, "compare: data must be an existing file"),
+        ({"data": "a.csv", "target": "x"}, "target must be among the columns a, b, y, got 'x'"),
+        ({"data": "a.csv", "inputs": ["c"]}, "inputs must be among the columns a, b, y, got 'c'"),
+        ({"data": "a.csv", "compare": "b.csv"}, "compare must be an existing file"),
         ({"data": "a.csv", "compare": "diabetic"}, "did you mean diabetes"),
         ({"data": "a.csv", "compare": "digits", "compare_target": "y"}, "compare is 'digits'"),
         ({"data": "a.csv", "compare_target": "y"}, "compare is 'none'"),
-        ({"data": "teacher", "compare": "a.csv", "compare_target": "w"}, "compare: target must"),
+        (
+            {"data": "teacher", "compare": "a.csv", "compare_target": "w"},
+            "compare_target must be among",
+        ),
     ],
 )
 def test_a_check_refuses_what_loading_refuses(tmp_path, monkeypatch, given, message):

@@ -36,8 +36,8 @@ def test_pins_work_without_a_gpu():
 
 
 def test_pins_satisfy_what_the_project_asks_for():
-    # the peers of the benchmarks and the downloader of images are not part of the environment
-    outside = {"benchmarks", "images"}
+    # the environment has no peers of the benchmarks, no downloader of images, no reader of Parquet
+    outside = {"benchmarks", "images", "parquet"}
     extras = {k: v for k, v in PROJECT["optional-dependencies"].items() if k not in outside}
     wanted = chain(PROJECT["dependencies"], *extras.values())
     for requirement in map(Requirement, wanted):

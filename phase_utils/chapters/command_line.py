@@ -111,6 +111,7 @@ def _list(_: argparse.Namespace, folder: Path | None) -> int:
 
 def _show(options: argparse.Namespace, folder: Path | None) -> int:
     from phase_utils.chapters import library
+    from phase_utils.chapters.parameters import DATA_FILES
 
     chapter = library.find(options.chapter, folder)
     tiers = [tier for tier in ("smoke", "paper") if chapter.tiers.get(tier)]
@@ -124,7 +125,7 @@ def _show(options: argparse.Namespace, folder: Path | None) -> int:
     for row in rows:
         print("  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip())
     if any("path" in p.choices for p in chapter.parameters):
-        print("\npath: the path of a .csv or .npz file")
+        print(f"\npath: {DATA_FILES}")
     return 0
 
 

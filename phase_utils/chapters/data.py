@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isqrt
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from phase_utils._check import Array, integer
-from phase_utils.chapters.parameters import DATA_SUFFIXES, suggestion
+from phase_utils.chapters import archives, tables
+from phase_utils.chapters.parameters import DATA_FILES, DATA_SUFFIXES, suggestion
 from phase_utils.theory.moments import Moments
 
 CHOICES = ("teacher", "diabetes", "digits")
+MOST_INPUTS = isqrt(tables.LARGEST // 8)  # so many have a matrix of second moments of that size
+ROUNDING = 16 * np.finfo(float).eps  # a column whose values differ less, relatively, is constant
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def load(
     drop: Sequence[str] = (),
     seed: int = 0,
 ) -> Task:
-    """Return the task called `data`: "teacher", "diabetes", "digits", or a CSV or NPZ file.
+    """Return the task called `data`: "teacher", "diabetes", "digits", or a file of numbers.
 
     Parameters
     ----------
@@ -51,24 +54,24 @@ def load(
         Fig. 1 of the paper, and label noise of variance 0.05; its direction is drawn by `seed`.
         diabetes, scikit-learn's, 442 x 10, columns and label standardised.
         digits, scikit-learn's, 1797 x 64, pixels / 16, centred; y = +1 for odd, -1 for even digits.
-        A path of a .csv or .npz file. Columns and label are standardised, constant columns
-        dropped. Only numbers are read, never pickled objects.
-    target : the column (CSV with a header) or array (NPZ, beside "x") of labels; left empty it is
-        the last column, or "y".
-    inputs : the columns of a CSV file that are inputs; empty: all but the label.
-    drop : columns of a CSV file that are neither.
+        Or the path of a file, whose columns and label are standardised and whose constant columns
+        are left out. A table (.csv, .tsv, either with .gz, .parquet) has a name for every column;
+        an index that pandas or R wrote is left out. An archive (.npz) holds the arrays "x", (n, d),
+        and "y", (n,). Only finite numbers are read, or True and False, and never pickled objects.
+    target : the column or array of labels; empty: the last column that is not dropped, or "y".
+    inputs : the columns of a table that are inputs; empty: all but the label.
+    drop : the columns of a table that are neither.
     seed : an integer >= 0, for the teacher alone.
 
     Raises
     ------
     ValueError
-        For an unknown name, an unreadable file, a missing target, too little or non-numeric data,
-        and for `target`, `inputs` or `drop` beside data that are built in.
+        For an unknown name, for `target`, `inputs` or `drop` that the data have not, and for a file
+        that cannot be read as numbers, with the place, what was seen and what to do.
     """
-    samples = _read(data, target, inputs, drop)
-    if samples is None:
-        return _teacher(integer("seed", seed, minimum=0)) if data == "teacher" else _sklearn(data)
-    return samples.task()
+    seed = integer("seed", seed, minimum=0)
+    samples = _read(data, tables.select(target, inputs, drop), CHOICES)
+    return _task(data if samples is None else Path(data).name, samples, seed)
 
 
 def pair(
@@ -101,25 +104,11 @@ def pair(
     Raises
     ------
     ValueError
-        As `load`; what is wrong with `compare` begins with "compare: ".
+        As `load`, and for a `compare_target` where `compare` is not a file.
     """
-    first = load(data, target=target, inputs=inputs, drop=drop, seed=seed)
-    same = _same(data, compare)
-    _check_compare(compare, compare_target)
-    if compare == "none" or (same and compare_target in ("", first.label)):
-        return {first.name: first}
-    try:
-        chosen = {"inputs": inputs, "drop": drop} if same else {}
-        second = load(compare, target=compare_target, seed=seed, **chosen)
-    except ValueError as error:
-        raise ValueError(f"compare: {error}") from None
-    tasks = (first, second)
-    names = [task.name for task in tasks]
-    if same:
-        names = [f"{task.name} ({task.label})" for task in tasks]
-    elif first.name == second.name:
-        names = _told_apart(Path(data), Path(compare))
-    return {name: _renamed(task, name) for name, task in zip(names, tasks, strict=True)}
+    seed = integer("seed", seed, minimum=0)
+    found = _read_pair(data, compare, target, compare_target, inputs, drop, CHOICES)
+    return {name: _task(name, samples, seed) for name, samples in found.items()}
 
 
 def check(
@@ -136,32 +125,40 @@ def check(
 
     `also` names further data that are built in, those of `phase_utils.images` for instance.
     """
-    known = (*CHOICES, *also)
-    samples = _read(data, target, inputs, drop, known)
-    same = _same(data, compare, known)
-    _check_compare(compare, compare_target, known)
-    if compare == "none" or (same and (samples is None or compare_target in ("", samples.label))):
-        return
-    try:
-        _read(compare, compare_target, *((inputs, drop) if same else ((), ())), known)
-    except ValueError as error:
-        raise ValueError(f"compare: {error}") from None
+    _read_pair(data, compare, target, compare_target, inputs, drop, (*CHOICES, *also))
 
 
-def _renamed(task: Task, name: str) -> Task:
-    described = task.description.replace(task.name, name, 1) if task.label else task.description
-    return replace(task, name=name, description=described)
-
-
-def _check_compare(compare: str, compare_target: str, known: tuple[str, ...] = CHOICES) -> None:
+def _read_pair(
+    data: str,
+    compare: str,
+    target: str,
+    compare_target: str,
+    inputs: Sequence[str],
+    drop: Sequence[str],
+    known: Sequence[str],
+) -> dict[str, tables.Samples | None]:
+    """What the tasks of `pair` are made of, by their names."""
+    first = _read(data, tables.select(target, inputs, drop), known)
     if compare_target and compare in ("none", *known):
         raise ValueError(
             f"compare_target names the label in a file, but compare is {compare!r}, "
             f"got {compare_target!r}"
         )
+    same = _same(data, compare, known)
+    name = data if first is None else Path(data).name
+    if compare == "none" or (same and (first is None or compare_target in ("", first.label))):
+        return {name: first}
+    columns = (inputs, drop) if same else ((), ())
+    second = _read(compare, tables.select(compare_target, *columns, of="compare"), known)
+    names = (name, compare if second is None else Path(compare).name)
+    if same and first is not None and second is not None:
+        names = (f"{name} ({first.label})", f"{name} ({second.label})")
+    elif names[0] == names[1]:
+        names = _told_apart(Path(data), Path(compare))
+    return dict(zip(names, (first, second), strict=True))
 
 
-def _same(data: str, compare: str, known: tuple[str, ...] = CHOICES) -> bool:
+def _same(data: str, compare: str, known: Sequence[str]) -> bool:
     """Whether both name the same data, however a path is written."""
     if data in known or compare in ("none", *known):
         return data == compare
@@ -169,69 +166,83 @@ def _same(data: str, compare: str, known: tuple[str, ...] = CHOICES) -> bool:
     return one.is_file() and other.is_file() and one.samefile(other)
 
 
-def _told_apart(one: Path, other: Path) -> list[str]:
+def _told_apart(one: Path, other: Path) -> tuple[str, str]:
     """The ends of two different paths, with as many folders as tell them apart."""
     parts = [path.expanduser().resolve().parts[1:] for path in (one, other)]
-    names = [path[-1] for path in parts]
-    for length in range(2, max(map(len, parts)) + 1):
-        if names[0] == names[1]:
-            names = ["/".join(path[-length:]) for path in parts]
-    return names
+    first, second = one.name, other.name
+    length = 1
+    while first == second:
+        length += 1
+        first, second = ("/".join(path[-length:]) for path in parts)
+    return first, second
 
 
-@dataclass(frozen=True)
-class _Samples:
-    """Standardised samples of a file."""
-
-    file: str
-    x: Array
-    y: Array
-    label: str
-
-    def task(self) -> Task:
-        n, d = self.x.shape
-        text = (
-            f"{self.file}, {n} samples of {d} input{'s' * (d != 1)}, label {self.label}, "
-            "standardised"
-        )
-        moments = Moments.from_samples(self.x, self.y)
-        return Task(self.file, moments, self.x, self.y, text, self.label)
-
-
-def _read(
-    data: str,
-    target: str,
-    inputs: Sequence[str],
-    drop: Sequence[str],
-    known: tuple[str, ...] = CHOICES,
-) -> _Samples | None:
-    """The samples of a file; None for the `known` names of data that are built in."""
+def _read(data: str, selection: tables.Selection, known: Sequence[str]) -> tables.Samples | None:
+    """The standardised samples of a file; None for the `known` names of data that are built in."""
+    argument = selection.of
     if data in known:
-        for name, value in (("target", target), ("inputs", inputs), ("drop", drop)):
-            if value:
+        for name, chosen in selection.named().items():
+            if chosen:
                 raise ValueError(
-                    f"{name} chooses from a file, but data is {data!r}, which is built in, "
-                    f"got {value!r}"
+                    f"{name} chooses from a file, but {argument} is {data!r}, which is built in, "
+                    f"got {', '.join(chosen)!r}"
                 )
         return None
-    if not data.lower().endswith(DATA_SUFFIXES):
+    if not isinstance(data, str) or not data.lower().endswith(DATA_SUFFIXES):
         raise ValueError(
-            f"data must be {', '.join(known)}, or a .csv or .npz file, got {data!r}"
-            f"{suggestion(data, known)}"
+            f"{argument} must be {', '.join(known)}, or {DATA_FILES}, got {data!r}"
+            f"{suggestion(str(data), known)}"
         )
     path = Path(data).expanduser()
     if not path.is_file():
-        raise ValueError(f"data must be an existing file, got {data!r}")
-    if path.suffix.lower() == ".csv":
-        x, y, label = _csv(path, target, inputs, drop)
-    else:
-        x, y, label = _npz(path, target)
-    if len(y) < 2:
-        raise ValueError(f"data must have at least 2 rows, got {len(y)} in {path.name}")
-    varying = np.ptp(x, axis=0) > 0
-    if not varying.any() or np.ptp(y) == 0:
-        raise ValueError(f"data must have a label and an input that vary, got {path.name}")
-    return _Samples(path.name, _standardised(x[:, varying]), _standardised(y), label)
+        raise ValueError(f"{argument} must be an existing file, got {data!r}")
+    reader = archives if path.suffix.lower() == ".npz" else tables
+    return _standardised(path.name, reader.read(path, selection))
+
+
+def _standardised(file: str, samples: tables.Samples) -> tables.Samples:
+    """The samples in units of their deviations, without the inputs that are constant."""
+    n, d = samples.x.shape
+    if n < 2:
+        raise ValueError(f"{file} must have at least 2 rows, got {n}")
+    if d > MOST_INPUTS:
+        raise ValueError(
+            f"{file} must have at most {MOST_INPUTS} inputs, got {d}; choose by inputs"
+        )
+    x, y = _scaled(samples.x), _scaled(samples.y)
+    varying = np.ptp(x, axis=0) > ROUNDING
+    if np.ptp(y) <= ROUNDING:
+        raise ValueError(
+            f"{file}: the label {samples.label!r} must vary, got {samples.y[0]:g} in every row"
+        )
+    if not varying.any():
+        raise ValueError(f"{file}: an input must vary, got constant columns only")
+    notes = list(samples.notes)
+    if not varying.all():
+        constant = [samples.inputs[i] for i in np.flatnonzero(~varying)]
+        notes.append(tables.in_words("constant column", constant))
+    return replace(samples, x=_unit(x[:, varying]), y=_unit(y), notes=tuple(notes))
+
+
+def _scaled(values: Array) -> Array:
+    """Columns in units of a power of two, exactly, so that no square is too large or too small."""
+    exponents = np.frexp(np.abs(values).max(axis=0))[1]
+    return np.ldexp(values, -exponents)
+
+
+def _unit(values: Array) -> Array:
+    return (values - values.mean(axis=0)) / values.std(axis=0)
+
+
+def _task(name: str, samples: tables.Samples | None, seed: int) -> Task:
+    if samples is None:
+        return _teacher(seed) if name == "teacher" else _sklearn(name)
+    n, d = samples.x.shape
+    text = f"{name}, {n} samples of {d} input{'s' * (d > 1)}, label {samples.label}, standardised"
+    if samples.notes:
+        text += f"; left out: {', '.join(samples.notes)}"
+    moments = Moments.from_samples(samples.x, samples.y)
+    return Task(name, moments, samples.x, samples.y, text, samples.label)
 
 
 def _teacher(seed: int) -> Task:
@@ -251,69 +262,11 @@ def _sklearn(name: str) -> Task:
     from sklearn.datasets import load_diabetes, load_digits
 
     if name == "diabetes":
-        x, y = load_diabetes(return_X_y=True, scaled=False)
+        x, y = map(_unit, load_diabetes(return_X_y=True, scaled=False))
         text = "diabetes progression, 442 patients, 10 standardised measurements"
-        y = _standardised(y)
-        x = _standardised(x)
-        return Task(name, Moments.from_samples(x, y), x, y, text)
-    x, digit = load_digits(return_X_y=True)
-    x = x / 16 - (x / 16).mean(axis=0)
-    text = "parity of handwritten digits, 1797 images of 8 x 8 pixels, centred"
-    y = np.where(digit % 2 == 1, 1.0, -1.0)
+    else:
+        pixels, digit = load_digits(return_X_y=True)
+        x = pixels / 16 - (pixels / 16).mean(axis=0)
+        y = np.where(digit % 2 == 1, 1.0, -1.0)
+        text = "parity of handwritten digits, 1797 images of 8 x 8 pixels, centred"
     return Task(name, Moments.from_samples(x, y), x, y, text)
-
-
-def _csv(
-    path: Path, target: str, inputs: Sequence[str], drop: Sequence[str]
-) -> tuple[Array, Array, str]:
-    with path.open(encoding="utf-8-sig") as file:
-        header = [name.strip().strip('"') for name in file.readline().split(",")]
-        try:
-            table = np.loadtxt(file, delimiter=",", ndmin=2)
-        except ValueError as error:
-            raise ValueError(f"data must be numeric, got {path.name}: {error}") from None
-    if table.shape[1] != len(header) or len(header) < 2:
-        raise ValueError(
-            f"data must have a header and at least 2 columns, got {len(header)} names and "
-            f"{table.shape[1]} columns in {path.name}"
-        )
-    label = target or [name for name in header if name not in drop][-1]
-    for argument, names in (("target", [label]), ("inputs", inputs), ("drop", drop)):
-        for name in names:
-            if name not in header:
-                raise ValueError(
-                    f"{argument} must be one of {', '.join(header)}, got {name!r}"
-                    f"{suggestion(name, header)}"
-                )
-    chosen = inputs or [name for name in header if name != label and name not in drop]
-    x = table[:, [header.index(name) for name in chosen]]
-    return _finite(path, x), _finite(path, table[:, header.index(label)]), label
-
-
-def _npz(path: Path, target: str) -> tuple[Array, Array, str]:
-    label = target or "y"
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"data must be an .npz file of numbers, got {path.name}: {error}"
-        ) from None
-    for name in ("x", label):
-        if name not in found:
-            raise ValueError(f"target must be an array beside x, got {label!r} in {sorted(found)}")
-    x, y = _finite(path, found["x"]), _finite(path, found[label])
-    if x.ndim != 2 or y.reshape(-1).shape != (len(x),):
-        raise ValueError(f"x must be (n, d) and {label} (n,), got {x.shape} and {y.shape}")
-    return x, y.reshape(-1), label
-
-
-def _finite(path: Path, values: Any) -> Array:
-    values = np.asarray(values)
-    if values.dtype.kind not in "biuf" or not np.all(np.isfinite(values)):
-        raise ValueError(f"data must be finite numbers, got others in {path.name}")
-    return values.astype(np.float64)
-
-
-def _standardised(values: Array) -> Array:
-    return (values - values.mean(axis=0)) / values.std(axis=0)

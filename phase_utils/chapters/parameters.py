@@ -11,7 +11,7 @@ literal  a Python literal; it must itself obey the declared type, range and choi
 help     what the parameter means; required
 unit     optional, free text
 range    optional, numbers only; both ends are included, `inf` and `-inf` leave an end open
-choices  optional; the choice `path` stands for the path of an existing .csv or .npz file
+choices  optional; the choice `path` stands for the path of an existing file of data
 
 The fields may come in any order after the help, each at most once. For a list, range and choices
 hold for every element. Lines that are only a comment are headings and carry no meaning.
@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import Any
 
 SCALARS: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
-DATA_SUFFIXES = (".csv", ".npz")
+DATA_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".npz")
+DATA_FILES = "the path of a .csv, .tsv, .parquet or .npz file"
 
 
 @dataclass(frozen=True)
@@ -101,15 +102,16 @@ class Parameter:
             raise ValueError(
                 f"{self.name} must be one of {wanted}, got {value!r}{suggestion(value, named)}"
             )
-        if Path(value).suffix.lower() not in DATA_SUFFIXES:
-            wanted = ", ".join([*named, "the path of a .csv or .npz file"])
+        if not value.lower().endswith(DATA_SUFFIXES):
+            wanted = ", ".join([*named, DATA_FILES])
             raise ValueError(
                 f"{self.name} must be one of {wanted}, got {value!r}{suggestion(value, named)}"
             )
-        if not Path(value).is_file():
+        path = Path(value).expanduser()
+        if not path.is_file():
             raise ValueError(f"{self.name} must be an existing file, but there is no {value!r}")
         # Relative, so that nothing that is exported holds a path of this machine.
-        return os.path.relpath(value)
+        return os.path.relpath(path)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
