@@ -96,6 +96,7 @@ NAMES = {
     "Latin-1 that Windows lacks": (b"a\x81,b,y\n1,2,3\n", ("a\x81", "b", "y")),
     "UTF-8": ("大きさ,é,y\n1,2,3\n", ("大きさ", "é", "y")),
     "some names are numbers": ("2019,b,y\n1,2,3\n", ("2019", "b", "y")),
+    "names that scikit-learn writes": ("150,4,setosa\n5.1,3.5,0\n", ("150", "4", "setosa")),
     "markup is kept as it is": (
         "<script>alert(1)</script>,y\n1,2\n",
         ("<script>alert(1)</script>", "y"),
@@ -154,9 +155,10 @@ REFUSED = {
     "names alone": (b"a,b\n", "t.csv must have rows of numbers, got only names"),
     "no names": (
         b"1,2,3\n4,5,6\n",
-        "line 1: names of columns are needed, got numbers such as 1; write",
+        "line 1: names of columns are needed, got a row of values such as 1; write",
     ),
     "no names, decimal commas": (b"1,5;2,5\n4,5;6,5\n", "names of columns are needed"),
+    "no names above text": (b"5.1,M,2\n4.9,F,1\n", "got a row of values such as 5.1; write a line"),
     "one column": (b"y\n1\n2\n", "line 1: names of at least 2 columns are needed, got 'y'"),
     "separated by blanks": (
         b"a b y\n1 2 3\n",

@@ -16,14 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from phase_utils._check import Array
-from phase_utils.chapters import texts
+from phase_utils.chapters import numerals, texts
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "or bars"}
-TRUTH = {"true": 1.0, "false": 0.0}
-MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "none", "missing", "-", "--", "?", ".")
-# a decimal point with commas between thousands, and the reverse
-_POINT = re.compile(r"[+-]?([1-9]\d{0,2}(,\d{3})+|\d*)(\.\d*)?([eE][+-]?\d+)?")
-_COMMA = re.compile(r"[+-]?([1-9]\d{0,2}(\.\d{3})+|\d*)(,\d*)?([eE][+-]?\d+)?")
 
 
 class Delimited:
@@ -59,9 +54,9 @@ class Delimited:
     def numbers(self, columns: Sequence[int]) -> tuple[Array, list[str]]:
         """The numbers (n, k) in `columns` of `names`, and what was left out unasked, in words."""
         try:
-            values, empty = self._read(columns, _plain)
+            values, empty = self._read(columns, numerals.plain)
         except _BadCell as bad:
-            if "," not in bad.cell or not _is_number(bad.cell):
+            if "," not in bad.cell or not numerals.is_number(bad.cell):
                 raise
             values, empty = self._with_commas(columns, bad)
         if len(values) == 0:
@@ -106,7 +101,7 @@ class Delimited:
             head, *rest = [_without_empty_end(row) for row in rows] or [[]]
             cells = [cell for row in rest for cell in row[:100]]
             regular = sum(len(row) == len(head) for row in rest) / max(len(rest), 1)
-            numbers = sum(map(_is_number, cells)) / max(len(cells), 1)
+            numbers = sum(map(numerals.is_number, cells)) / max(len(cells), 1)
             if len(head) > 1 and (regular, numbers, len(head)) > score:
                 best, score = separator, (regular, numbers, len(head))
         return best
@@ -120,10 +115,11 @@ class Delimited:
                 f"{where}: names of at least 2 columns are needed, got {', '.join(self.names)!r}; "
                 f"separate columns by {', '.join(SEPARATORS.values())}"
             )
-        if all(_is_number(name) for name in self.names if name):
+        if self._begins_with_values():
+            number = next(filter(numerals.is_number, self.names))
             raise ValueError(
-                f"{where}: names of columns are needed, got numbers such as {self.names[0]}; write "
-                "a line of names above"
+                f"{where}: names of columns are needed, got a row of values such as {number}; "
+                "write a line of names above it, or names that are no numbers"
             )
         places: dict[str, list[str]] = {}
         for column, name in enumerate(self.names, start=self._index + 1):
@@ -136,6 +132,13 @@ class Delimited:
                     f"{where}: columns {' and '.join(columns)} are called {name!r}; "
                     "give each a name of its own"
                 )
+
+    def _begins_with_values(self) -> bool:
+        """Whether all names are numbers, or those above numbers and no others."""
+        names = [numerals.is_number(name) for name in self.names if name]
+        _, cells = next(islice(self._rows(), 1, None), (0, []))
+        below = [numerals.is_number(cell) for cell in cells[self._index : self._width]]
+        return all(names) or (any(names) and names == below)
 
     def _read(self, columns: Sequence[int], convert: Callable[[str], float]) -> tuple[Array, int]:
         """The numbers in `columns`, and how many rows were empty."""
@@ -179,7 +182,7 @@ class Delimited:
 
     def _check_index(self, line: int, cells: list[str]) -> None:
         for column, cell in enumerate(cells[: self._index], start=1):
-            if _is_number(cell) and not cell.strip().lstrip("-").isdigit():
+            if numerals.is_number(cell) and not cell.strip().lstrip("-").isdigit():
                 raise ValueError(
                     f"{self.file}, line {line}: column {column} has no name, which only an index "
                     f"may lack, got {cell!r}; write a name"
@@ -199,16 +202,16 @@ class Delimited:
             try:
                 numbers.append(convert(cell))
             except ValueError:
-                if cell.strip().lower() not in TRUTH:
+                if cell.strip().lower() not in numerals.TRUTH:
                     raise self._bad(line, column, cell) from None
-                numbers.append(TRUTH[cell.strip().lower()])
+                numbers.append(numerals.TRUTH[cell.strip().lower()])
                 truths[column] += 1
         return numbers
 
     def _with_commas(self, columns: Sequence[int], first: "_BadCell") -> tuple[Array, int]:
         """The numbers where `first` has a comma: read in the one way that makes sense of all."""
         found, refusals = [], []
-        for convert in (_from_point, _from_comma):
+        for convert in (numerals.with_point, numerals.with_comma):
             try:
                 found.append(self._read(columns, convert))
             except _BadCell as bad:
@@ -216,7 +219,7 @@ class Delimited:
         if len(found) == 1:
             return found[0]
         for refused in refusals:
-            if not _is_number(refused.cell):
+            if not numerals.is_number(refused.cell):
                 raise refused
         seen = f"{first.cell!r} may have a decimal comma or one between thousands"
         if refusals:
@@ -232,7 +235,7 @@ class Delimited:
         name = self.names[column]
         where = f"{self.file}, line {line}, column {name!r}"
         way_out = f"remove the row, or leave the column out with drop=[{name!r}]"
-        if cell.strip().lower() in MISSING:
+        if cell.strip().lower() in numerals.MISSING:
             return _BadCell(where, cell, f"no value may be missing, got {cell!r}; {way_out}")
         if cell in ("inf", "-inf"):
             return _BadCell(where, cell, f"must be finite, got {cell}; {way_out}")
@@ -251,32 +254,6 @@ class _BadCell(ValueError):
     def __init__(self, where: str, cell: str, rule: str) -> None:
         super().__init__(f"{where}: {rule}")
         self.where, self.cell = where, cell
-
-
-def _plain(cell: str) -> float:
-    if "_" in cell:
-        raise ValueError  # Python's own way of writing 1_000
-    return float(cell)
-
-
-def _from_point(cell: str) -> float:
-    return _written(_POINT, cell, ",", ".")
-
-
-def _from_comma(cell: str) -> float:
-    return _written(_COMMA, cell, ".", ",")
-
-
-def _written(form: re.Pattern[str], cell: str, thousands: str, decimal: str) -> float:
-    if not form.fullmatch(cell.strip()):
-        raise ValueError
-    return float(cell.replace(thousands, "").replace(decimal, "."))
-
-
-def _is_number(cell: str) -> bool:
-    """Whether a cell is a number, with a decimal point or with a decimal comma."""
-    cell = cell.strip()
-    return any(c.isdigit() for c in cell) and bool(_POINT.fullmatch(cell) or _COMMA.fullmatch(cell))
 
 
 def _without_empty_end(row: list[str]) -> list[str]:
