@@ -133,6 +133,11 @@ def test_columns_of_arrays_have_no_names_to_choose(tmp_path):
         read(tmp_path / "t.npz", WHOLE, target="x")
 
 
+def test_a_file_that_cannot_be_opened(tmp_path):
+    with pytest.raises(ValueError, match=f"{tmp_path.name} cannot be read: "):
+        archives.read(tmp_path, tables.select())
+
+
 def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "LARGEST", 10**6)
     bomb = npz(x=np.zeros((10**5, 2)), y=np.zeros(10**5))

@@ -158,6 +158,12 @@ def test_a_task_says_what_was_done_to_its_data(tmp_path, content, chosen, text):
     assert pu.data.load(str(path), **chosen).description == f"a.csv, {text}"
 
 
+def test_an_archive_without_inputs(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.ones((5, 0)), y=np.arange(5))
+    with pytest.raises(ValueError, match=r"a\.npz: an input must vary"):
+        pu.data.load(str(tmp_path / "a.npz"))
+
+
 def test_constant_columns_of_an_archive_have_a_place(tmp_path):
     x = np.ones((5, 3))
     x[:, 1] = range(5)

@@ -69,6 +69,9 @@ def _archive(path: Path) -> zipfile.ZipFile:
     try:
         with path.open("rb") as stream:
             start = stream.read(len(npy.MAGIC_PREFIX))
+    except OSError as error:
+        raise ValueError(f"{path.name} cannot be read: {error.strerror}") from None
+    try:
         if start != npy.MAGIC_PREFIX:
             return zipfile.ZipFile(path)
         seen = "a single array (.npy)"
