@@ -34,18 +34,15 @@ def ran(monkeypatch) -> list[dict]:
     """No kernel: a run leaves two files and a claim, and the list has its parameters."""
     calls: list[dict] = []
 
-    def quick(name, values, *, out, **_):
+    def quick(chapter, values, **_):
         calls.append(dict(values))
-        files = [Path(out) / f"{name}.{suffix}" for suffix in ("ipynb", "html")]
         nb = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"values": values}, "cells": []}
-        for file in files:
-            file.write_text(json.dumps(nb))
         error = "Traceback\nZeroDivisionError" if values.get("mode") == "fails" else ""
         state = "fail" if values.get("mode") == "wrong" else "pass"
         claims = ({"id": "Th-2", "state": "pass"}, {"id": "Th-2", "state": state})
-        return chapters.Run(*files, claims, error)
+        return library.Executed((json.dumps(nb), json.dumps(nb)), claims, error, error)
 
-    monkeypatch.setattr(library, "run", quick)
+    monkeypatch.setattr(library, "execute", quick)
     return calls
 
 
@@ -247,14 +244,14 @@ def test_a_grid_on_dask(folder, capsys, tmp_path):
 
 
 def test_a_run_that_is_lost_is_one_failure(folder, ran, monkeypatch, capsys):
-    quick = chapters.run
+    quick = library.execute
 
-    def losing(name, values, **rest):
+    def losing(chapter, values, **rest):
         if values["n"] == 1:
             raise MemoryError("no room")
-        return quick(name, values, **rest)
+        return quick(chapter, values, **rest)
 
-    monkeypatch.setattr(library, "run", losing)
+    monkeypatch.setattr(library, "execute", losing)
     assert main(["grid", "demo", "-g", "n=1:3:3"], folder=folder) == 1
     assert [values["n"] for values in ran] == [2, 3]
     assert "A cell failed at n=1:\nMemoryError: no room" in capsys.readouterr().err

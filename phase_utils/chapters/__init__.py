@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from phase_utils.chapters.errors import ChapterError as ChapterError
     from phase_utils.chapters.library import TIERS as TIERS
     from phase_utils.chapters.library import Chapter as Chapter
-    from phase_utils.chapters.library import ChapterError as ChapterError
     from phase_utils.chapters.library import Run as Run
     from phase_utils.chapters.library import default_folder as default_folder
     from phase_utils.chapters.library import find as find

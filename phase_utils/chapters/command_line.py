@@ -7,12 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phase_utils._extras import brought_by
+from phase_utils._files import Busy, NotWritten
+from phase_utils.chapters.errors import ChapterError
 
 if TYPE_CHECKING:
     from phase_utils.chapters.grid import Outcome
     from phase_utils.chapters.library import Chapter
 
-EXIT_CELL, EXIT_USAGE, EXIT_CLAIMS = 1, 2, 3
+EXIT_CELL, EXIT_USAGE, EXIT_CLAIMS, EXIT_WRITE, EXIT_BUSY, EXIT_STOPPED = 1, 2, 3, 4, 5, 130
+EXIT_CODES = """exit codes:
+  0    done; every claim passed, or does not apply
+  1    a cell failed; the files hold what ran before it
+  2    what was asked for is wrong; nothing ran
+  3    the chapter ran, and a claim failed
+  4    a result could not be written: the disk is full, for instance
+  5    another process makes the same results; nothing ran
+  130  interrupted from the keyboard
+"""
 
 
 def main(arguments: Sequence[str] | None = None, *, folder: Path | None = None) -> int:
@@ -23,7 +34,7 @@ def main(arguments: Sequence[str] | None = None, *, folder: Path | None = None) 
         folder: folder of the chapters; none takes the book's own.
 
     Returns:
-        0, or 1 where a cell failed, 2 where what was asked for is wrong, 3 where a claim failed.
+        one of the codes that `phase-book --help` lists.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -34,28 +45,46 @@ def main(arguments: Sequence[str] | None = None, *, folder: Path | None = None) 
         return EXIT_USAGE
     try:
         return int(options.command(options, folder))
+    except KeyboardInterrupt as stopped:
+        print(file=sys.stderr)  # below the progress bar
+        return _failed(f"interrupted: {stopped}" if str(stopped) else "interrupted", EXIT_STOPPED)
+    except Busy as error:
+        return _failed(error, EXIT_BUSY)
+    except NotWritten as error:
+        return _failed("; ".join([str(error), *getattr(error, "__notes__", [])]), EXIT_WRITE)
     except (ChapterError, OSError) as error:
-        print(f"phase-book: {error}", file=sys.stderr)
-        return EXIT_USAGE
+        return _failed(error, EXIT_USAGE)
+
+
+def _failed(why: object, code: int) -> int:
+    """Say why there is no result; the exit code."""
+    print(f"phase-book: {why}", file=sys.stderr)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
+    with_codes: dict[str, Any] = {
+        "epilog": EXIT_CODES,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
     parser = argparse.ArgumentParser(
-        prog="phase-book", description="List, show and re-run the chapters of the book."
+        prog="phase-book",
+        description="List, show and re-run the chapters of the book.",
+        **with_codes,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="list the chapters")
     listing.set_defaults(command=_list)
     show = commands.add_parser("show", help="show a chapter's parameters")
-    show.add_argument("chapter", help="name of a chapter, with or without its number")
+    show.add_argument("chapter", help="number of a chapter, its name, or both")
     show.set_defaults(command=_show)
     run = commands.add_parser(
         "run",
         help="run a chapter with other parameters",
-        description="Check everything, run the chapter, and leave OUT/NN_name.ipynb and .html. "
-        "Exit codes: 1 a cell failed, 2 wrong arguments, 3 a claim failed.",
+        description="Check everything, run the chapter, and leave OUT/NN_name.ipynb and .html.",
+        **with_codes,
     )
-    run.add_argument("chapter", help="name of a chapter, with or without its number")
+    run.add_argument("chapter", help="number of a chapter, its name, or both")
     run.add_argument(
         "-p",
         "--parameter",
@@ -70,10 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     grid = commands.add_parser(
         "grid",
         help="run a chapter over a grid of parameters",
-        description="Check everything, run the chapter at every point of the grid that is not done "
-        "yet, and leave OUT/index.html with the notebooks it links. Exit codes as of run.",
+        description="Check everything, run the chapter at every point of the grid that is not "
+        "done\nyet, and leave OUT/index.html with the notebooks it links.",
+        **with_codes,
     )
-    grid.add_argument("chapter", help="name of a chapter, with or without its number")
+    grid.add_argument("chapter", help="number of a chapter, its name, or both")
     grid.add_argument(
         "-g",
         "--grid",
@@ -136,7 +166,7 @@ def _run(options: argparse.Namespace, folder: Path | None) -> int:
     try:
         given = _given(options.parameter, chapter)
     except ValueError as error:
-        raise library.ChapterError(str(error)) from None
+        raise ChapterError(str(error)) from None
     done = library.run(chapter.name, given, tier=options.tier, out=options.out, folder=folder)
     if done.error:
         print(f"\nA cell of {chapter.name} failed:\n{done.error}\n", file=sys.stderr)
@@ -168,7 +198,7 @@ def _grid(options: argparse.Namespace, folder: Path | None) -> int:
         if options.dask:
             client = workers.connected(options.dask)
     except (ValueError, ImportError) as error:
-        raise library.ChapterError(str(error)) from None
+        raise ChapterError(str(error)) from None
     try:
         outcomes = grid.run(
             chapter.name, axes, given, tier=options.tier, out=out, folder=folder, client=client

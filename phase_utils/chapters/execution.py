@@ -8,8 +8,10 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from nbformat import NotebookNode
 
@@ -44,28 +46,30 @@ def execute(
     """
     import nbformat
     import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from nbclient.exceptions import CellTimeoutError
     from papermill.exceptions import PapermillExecutionError
 
     error = ""
-    with tempfile.TemporaryDirectory(prefix="phase-book-") as folder:
-        # Papermill keeps the file up to date cell by cell: what a failing cell leaves is read here.
-        path = Path(folder) / "running.ipynb"
-        try:
-            papermill.execute_notebook(
-                nb,
-                str(path),
-                parameters=dict(parameters),
-                kernel_name="python3",
-                language="python",
-                kernel_manager_class=_kernel_manager(),
-                progress_bar={"desc": progress} if progress else False,
-            )
-        except PapermillExecutionError as failure:
-            error = _last_lines(failure.traceback) or f"{failure.ename}: {failure.evalue}"
-        except (DeadKernelError, CellTimeoutError) as failure:
-            error = f"{type(failure).__name__}: {failure}"
-        executed = nbformat.read(path, as_version=4)
+    kept = _memory().texts
+    address = f"phase-book:{uuid4()}.ipynb"
+    try:
+        papermill.execute_notebook(
+            nb,
+            address,
+            parameters=dict(parameters),
+            kernel_name="python3",
+            language="python",
+            kernel_manager_class=_kernel_manager(),
+            shutdown_kernel="immediate",  # asked politely, a busy one complains with a traceback
+            progress_bar={"desc": progress} if progress else False,
+        )
+    except PapermillExecutionError as failure:
+        error = _last_lines(failure.traceback) or f"{failure.ename}: {failure.evalue}"
+    except (CellTimeoutError, RuntimeError) as failure:  # a kernel that died, or did not start
+        error = f"{type(failure).__name__}: {failure}"
+    finally:
+        text = kept.pop(address, "")  # after a failing cell all that ran before it
+    executed = nbformat.reads(text, as_version=4)
     _scrub(executed)
     return executed, scrub_text(error, everything=True)
 
@@ -106,11 +110,41 @@ def scrub_text(text: str, *, everything: bool = False) -> str:
     return _ABSOLUTE.sub(r"\1\2", text) if everything else text
 
 
-def write_notebook(path: Path, nb: NotebookNode) -> None:
-    """Write `nb` to `path` in the notebook format, whole or not at all."""
+def written(nb: NotebookNode) -> str:
+    """Return `nb` in the notebook format."""
     import nbformat
 
-    write_atomic(path, nbformat.writes(nb) + "\n")
+    return str(nbformat.writes(nb)) + "\n"
+
+
+def write_notebook(path: Path, nb: NotebookNode) -> None:
+    """Write `nb` to `path`, whole or not at all."""
+    write_atomic(path, written(nb))
+
+
+class _Memory:
+    """Where Papermill keeps a notebook up to date cell by cell: a run that is killed leaves none.
+
+    texts : the notebooks by their addresses.
+    """
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def write(self, text: str, address: str) -> None:
+        self.texts[address] = text
+
+    def pretty_path(self, address: str) -> str:
+        return address
+
+
+@cache
+def _memory() -> _Memory:
+    from papermill.iorw import papermill_io
+
+    memory = _Memory()
+    papermill_io.register("phase-book:", memory)
+    return memory
 
 
 def _kernel_manager() -> type:

@@ -2,15 +2,15 @@
 
 Each cell of the grid has a folder named by all that its outcome depends on: the chapter's source,
 the package, its parameters, and the data file if they name one. `cell.json`, written last, says
-that it is done; a cell in which nothing failed to execute is not run again.
+that it is done; a cell in which nothing failed to execute is not run again. One grid at a time
+works in a folder.
 """
 
 import ast
 import hashlib
 import json
-import tempfile
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, partial
@@ -18,12 +18,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import numpy as np
 
-from phase_utils._files import write_atomic
-from phase_utils.chapters import execution, grid_page, library
-from phase_utils.chapters.library import Chapter, ChapterError
+from phase_utils._files import NotWritten, write_atomic, write_together
+from phase_utils.chapters import grid_page, library, results
+from phase_utils.chapters.errors import ChapterError, Interrupted
+from phase_utils.chapters.library import Chapter
 from phase_utils.chapters.parameters import Parameter, check_names
 from phase_utils.sweeps.workers import checked_client, completed
 
@@ -120,7 +120,8 @@ def run(
         axes: the values of each parameter that varies.
         parameters: values of parameters that do not; they and the axes win over the tier's.
         tier: smoke, book or paper; none runs the chapter's defaults.
-        out: folder of the results, created where missing. Cells that are done are not run again.
+        out: folder of the results, created where missing; `~` is the home directory. Cells that
+            are done are not run again.
         folder: folder of the chapters; none takes the book's own.
         client: a `distributed.Client`; its workers need this package and the data files, the
             results are written here.
@@ -131,24 +132,51 @@ def run(
 
     Raises:
         ChapterError: anything that was asked for is unknown or not allowed; nothing has run then.
+        Busy: another grid is at work in the folder; nothing has run then.
+        NotWritten: the disk is full, for instance; an OSError that names the file.
+        Interrupted: stopped from the keyboard; the cells that are done are kept.
     """
-    from tqdm import tqdm
-
     chapter = library.find(name, folder)
     cells = plan(chapter, axes, parameters, tier)
     client = checked_client(client)
-    out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise ChapterError(f"out must be a folder, but {out} is a file")
-    out.mkdir(parents=True, exist_ok=True)
-    outcomes = {cell.key: done for cell in cells if (done := _done(out, chapter, cell))}
+    library.check_export()
+    with results.reserved(out, "grid", chapter.name) as place:
+        for left in (*place.glob(".index.html.*"), *place.glob("*/.*")):
+            left.unlink()  # of a grid that was killed
+        outcomes = {cell.key: done for cell in cells if (done := _done(place, chapter, cell))}
+        work = (chapter.name, chapter.path.parent if folder is not None else None, _source(chapter))
+        page = partial(_write_page, place, chapter, list(axes), cells, outcomes)
+        page()
+        try:
+            with closing(_ran(work, cells, outcomes, client, progress)) as ran:
+                for outcome, files in ran:
+                    _keep(place, chapter, outcome, files)
+                    outcomes[outcome.cell.key] = outcome
+                    page()
+        except (KeyboardInterrupt, NotWritten) as stopped:
+            count = sum(not outcome.error for outcome in outcomes.values())
+            kept = f"{count} of {len(cells)} done, run again to resume"
+            if isinstance(stopped, KeyboardInterrupt):
+                raise Interrupted(kept) from None
+            stopped.add_note(kept)
+            raise
+    return [outcomes[cell.key] for cell in cells]
+
+
+def _ran(
+    work: tuple[str, Path | None, str],
+    cells: Sequence[Cell],
+    outcomes: Mapping[str, Outcome],
+    client: Any,
+    progress: bool | None,
+) -> Generator[tuple[Outcome, Mapping[str, str]]]:
+    """Run the cells without an outcome, and yield it and the files of each when it is done."""
+    from tqdm import tqdm
+
     left = [cell for cell in cells if cell.key not in outcomes]
-    page: Callable[[], None] = partial(_write_page, out, chapter, list(axes), cells, outcomes)
-    page()
-    work = (chapter.name, chapter.path.parent if folder is not None else None, _source(chapter))
     with (
         tqdm(
-            desc=chapter.name,
+            desc=work[0],
             total=len(cells),
             initial=len(outcomes),
             unit=" notebooks",
@@ -162,11 +190,8 @@ def run(
             except Exception as lost:  # of this cell alone, a worker that died among them
                 files, claims = {}, ()
                 error = "".join(traceback.format_exception_only(lost)).strip()
-            outcomes[cell.key] = Outcome(cell, claims, error)
-            _keep(out, chapter, outcomes[cell.key], files)
-            page()
+            yield Outcome(cell, claims, error), files
             bar.update()
-    return [outcomes[cell.key] for cell in cells]
 
 
 def _executed(work: tuple[str, Path | None, str], cell: Cell) -> tuple[Any, Any, str]:
@@ -175,20 +200,15 @@ def _executed(work: tuple[str, Path | None, str], cell: Cell) -> tuple[Any, Any,
     chapter = library.find(name, folder)
     if _source(chapter) != source:
         raise ChapterError(f"the worker has another version of {name} or of the package")
-    with tempfile.TemporaryDirectory(prefix="phase-book-") as out:
-        done = library.run(name, cell.values, out=out, folder=folder, progress=False)
-        files = {path.name: path.read_text("utf-8") for path in (done.notebook, done.html)}
-    # a kernel that died leaves no traceback
-    whole = execution.tracebacks(nbformat.reads(files[done.notebook.name], as_version=4))
-    return files, done.claims, done.error and (whole or done.error)
+    done = library.execute(chapter, cell.values)
+    return dict(zip(chapter.files, done.files, strict=True)), done.claims, done.traceback
 
 
 def _keep(out: Path, chapter: Chapter, outcome: Outcome, files: Mapping[str, str]) -> None:
     place = out / outcome.cell.key
     place.mkdir(exist_ok=True)
     (place / RECORD).unlink(missing_ok=True)
-    for name, text in files.items():
-        write_atomic(place / name, text)
+    write_together({place / name: text for name, text in files.items()})
     if outcome.error:
         return
     record = {
@@ -205,8 +225,8 @@ def _done(out: Path, chapter: Chapter, cell: Cell) -> Outcome | None:
     place = out / cell.key
     try:
         record = json.loads((place / RECORD).read_text(encoding="utf-8"))
-        names = (f"{chapter.name}.ipynb", f"{chapter.name}.html")
-        if record["files"] != {name: _sha256((place / name).read_bytes()) for name in names}:
+        found = {name: _sha256((place / name).read_bytes()) for name in chapter.files}
+        if record["files"] != found:
             return None
         return Outcome(cell, tuple(record["claims"]), ran=False)
     except (OSError, ValueError, KeyError, TypeError):
@@ -223,7 +243,9 @@ def _write_page(
     rows = [
         grid_page.Row(
             [cell.values[name] for name in names],
-            f"{cell.key}/{chapter.name}" if (out / cell.key).is_dir() else "",
+            f"{cell.key}/{chapter.name}"
+            if all((out / cell.key / file).is_file() for file in chapter.files)
+            else "",
             outcomes[cell.key].claims if cell.key in outcomes else (),
             outcomes[cell.key].error if cell.key in outcomes else "",
             cell.key in outcomes,

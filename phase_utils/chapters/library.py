@@ -1,7 +1,8 @@
 """The chapters of the book as things that can be listed, described and run with other parameters.
 
-A chapter is named, with or without its number (`06_depth_two_and_more`, `depth_two_and_more`), and
-is never a path. Everything about a run is checked before its first cell executes.
+A chapter is called by its number, its name or both (`6`, `06`, `depth_two_and_more`,
+`06_depth_two_and_more`), and never by a path. Everything about a run is checked before its first
+cell executes.
 """
 
 import re
@@ -13,17 +14,14 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from phase_utils._files import write_atomic
-from phase_utils.chapters import data, execution, export
+from phase_utils._files import recover, write_together
+from phase_utils.chapters import data, execution, export, results
+from phase_utils.chapters.errors import ChapterError, Interrupted
 from phase_utils.chapters.parameters import Parameter, check_values, parse_cell, suggestion
 
 TIERS = ("smoke", "book", "paper")
 _OF_DATA = ("data", "compare", "target", "compare_target", "inputs", "drop")
 _FILE = re.compile(r"(\d\d)_([a-z0-9_]+)\.md")
-
-
-class ChapterError(ValueError):
-    """A chapter that cannot be found, is malformed, or cannot run with what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,11 @@ class Chapter:
     path: Path
     parameters: tuple[Parameter, ...]
     tiers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """The names of the notebook and the page that a run leaves."""
+        return f"{self.name}.ipynb", f"{self.name}.html"
 
     def notebook(self) -> NotebookNode:
         """Return the chapter as a notebook without outputs."""
@@ -86,6 +89,19 @@ class Chapter:
 
 
 @dataclass(frozen=True)
+class Executed:
+    """An executed chapter: contents of its `files`, its claims, and how it failed ('' if not).
+
+    error : the last lines of the traceback.  traceback : all of it.
+    """
+
+    files: tuple[str, str]
+    claims: tuple[Mapping[str, Any], ...]
+    error: str
+    traceback: str
+
+
+@dataclass(frozen=True)
 class Run:
     """What a run left: its two files, its claims, and the last lines of its error ('' if none)."""
 
@@ -116,7 +132,7 @@ def names(folder: Path | None = None) -> list[str]:
 
 
 def find(name: str, folder: Path | None = None) -> Chapter:
-    """Return the chapter called `name`, with or without its number.
+    """Return the chapter called `name`: its number, its name, or both.
 
     Raises:
         ChapterError: no such chapter, or its parameters cell or its tiers are malformed.
@@ -124,10 +140,11 @@ def find(name: str, folder: Path | None = None) -> Chapter:
     folder = default_folder() if folder is None else folder
     known = names(folder)
     short = {stem.partition("_")[2]: stem for stem in known}
-    stem = short.get(name, name)
+    numbered = {stem[:2]: stem for stem in known}
+    stem = short.get(name) or numbered.get(name.zfill(2), name)
     if stem not in known:
         raise ChapterError(
-            f"no chapter {name!r}: give a name from the list, not a path"
+            f"no chapter {name!r}: give a number or a name from the list, not a path"
             f"{suggestion(Path(name).stem, [*known, *short])}"
         )
     path = folder / f"{stem}.md"
@@ -188,40 +205,58 @@ def run(
     failing cell they hold what ran before it. Nothing in them is an absolute path.
 
     Args:
-        name: the chapter, with or without its number.
+        name: the chapter: its number, its name, or both.
         parameters: values by name; they win over the tier's.
         tier: smoke, book or paper; none runs the chapter's defaults.
-        out: folder of the results, created where missing.
+        out: folder of the results, created where missing; `~` is the home directory.
         folder: folder of the chapters; none takes the book's own.
         progress: show a progress bar over the cells on stderr.
 
     Raises:
         ChapterError: anything that was asked for is unknown or not allowed; nothing has run then.
+        Busy: another process runs the chapter into the same folder; nothing has run then.
+        NotWritten: the disk is full, for instance; an OSError that names the file.
+        Interrupted: stopped from the keyboard; the files are as they were before.
     """
     chapter = find(name, folder)
     values = chapter.values(parameters, tier)
     chapter.check_data(values)
+    check_export()
+    with results.reserved(out, chapter.name) as place:
+        paths = [place / file for file in chapter.files]
+        for path in paths:
+            if path.is_dir():
+                raise ChapterError(f"out must have room for {path.name}, but {path} is a folder")
+        recover(paths)
+        try:
+            done = execute(chapter, values, progress=progress)
+            write_together(dict(zip(paths, done.files, strict=True)))
+        except KeyboardInterrupt:
+            raise Interrupted(f"nothing of this run is kept, run {chapter.name} again") from None
+    return Run(paths[0], paths[1], done.claims, done.error)
+
+
+def check_export() -> None:
+    """Raise ChapterError where a page could not be made of a chapter that has run."""
     try:
-        export.mathjax()  # what the page needs is missed now rather than after the run
+        export.mathjax()
     except RuntimeError as error:
         raise ChapterError(str(error)) from None
-    out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise ChapterError(f"out must be a folder, but {out} is a file")
-    out.mkdir(parents=True, exist_ok=True)
-    executed, failure = execution.execute(
+
+
+def execute(chapter: Chapter, values: Mapping[str, Any], *, progress: bool = False) -> Executed:
+    """Execute a chapter with checked `values`, and write nothing."""
+    nb, error = execution.execute(
         chapter.notebook(), values, progress=chapter.name if progress else ""
     )
-    nb = export.readable(executed)
-    done = Run(
-        notebook=out / f"{chapter.name}.ipynb",
-        html=out / f"{chapter.name}.html",
-        claims=tuple(execution.claims(executed)),
-        error=failure,
+    shown = export.readable(nb)
+    return Executed(
+        files=(execution.written(shown), export.to_html(shown)),
+        claims=tuple(execution.claims(nb)),
+        error=error,
+        # a kernel that died leaves no traceback
+        traceback=error and (execution.tracebacks(nb) or error),
     )
-    execution.write_notebook(done.notebook, nb)
-    write_atomic(done.html, export.to_html(nb))
-    return done
 
 
 def _read(path: Path) -> NotebookNode:

@@ -107,7 +107,7 @@ class Parameter:
             raise ValueError(
                 f"{self.name} must be one of {wanted}, got {value!r}{suggestion(value, named)}"
             )
-        path = Path(value).expanduser()
+        path = Path(os.path.expanduser(value))  # `~nobody` stays as it is
         if not path.is_file():
             raise ValueError(f"{self.name} must be an existing file, but there is no {value!r}")
         # Relative, so that nothing that is exported holds a path of this machine.
