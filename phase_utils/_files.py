@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)  # of an OSError where nothing can be written
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # and where there is no room
 
 
 class NotWritten(OSError):

@@ -2,9 +2,7 @@
 
 import json
 import os
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import demo_chapter
@@ -34,7 +32,7 @@ def ran(monkeypatch) -> list[dict]:
     """No kernel: a run leaves two files and a claim, and the list has its parameters."""
     calls: list[dict] = []
 
-    def quick(chapter, values, **_):
+    def quick(_, values, **__):
         calls.append(dict(values))
         nb = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"values": values}, "cells": []}
         error = "Traceback\nZeroDivisionError" if values.get("mode") == "fails" else ""
@@ -198,29 +196,6 @@ def test_another_source_package_or_data_file_is_another_run(folder, ran, tmp_pat
     assert [runs(), runs()] == [1, 0]
     monkeypatch.setattr(grid, "_package", lambda: "changed")
     assert [runs(), runs()] == [1, 0]
-
-
-def test_a_killed_grid_goes_on_where_it_stopped(folder, ran, tmp_path):
-    words = ["grid", "demo", "-g", "mode=['good', 'sleeps', 'leaves']"]
-    code = (
-        "from pathlib import Path; from phase_utils.chapters.command_line import main; "
-        f"main({words!r}, folder=Path({str(folder)!r}))"
-    )
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment)
-    try:
-        limit = time.monotonic() + 60
-        while not Path("asleep").exists():
-            assert process.poll() is None and time.monotonic() < limit
-            time.sleep(0.05)
-    finally:
-        process.kill()
-        process.wait()
-    page = Path("runs/01_demo-grid/index.html").read_text()
-    assert "1 of 3 runs done" in page and page.count("not run yet") == 2
-    assert main(words, folder=folder) == 0
-    assert [values["mode"] for values in ran] == ["sleeps", "leaves"]
-    assert "3 of 3 runs done" in Path("runs/01_demo-grid/index.html").read_text()
 
 
 def test_a_grid_on_dask(folder, capsys, tmp_path):

@@ -1,6 +1,7 @@
 """The command `phase-book`: list, show and re-run the chapters of the book."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,13 +40,15 @@ def main(arguments: Sequence[str] | None = None, *, folder: Path | None = None) 
     options = _parser().parse_args(arguments)
     try:
         with brought_by("book", "phase-book"):
-            from phase_utils.chapters.library import ChapterError
+            from phase_utils.chapters import library  # noqa: F401
     except ModuleNotFoundError as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
     try:
         return int(options.command(options, folder))
     except KeyboardInterrupt as stopped:
+        # what it broke off, the watch over the kernel for instance, would complain at the end
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         print(file=sys.stderr)  # below the progress bar
         return _failed(f"interrupted: {stopped}" if str(stopped) else "interrupted", EXIT_STOPPED)
     except Busy as error:

@@ -8,14 +8,13 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from nbformat import NotebookNode
 
-from phase_utils._files import write_atomic
+from phase_utils._files import FULL, NotWritten, write_atomic
+from phase_utils.chapters.scratch import PREFIX, scratch
 
 CLAIMS_MIME = "application/vnd.phase-claims+json"
 STATIC = (
@@ -43,6 +42,9 @@ def execute(
     Returns:
         the executed notebook, free of absolute paths, and the last lines of its error ('' if none).
         After a failing cell the notebook holds all that ran before it.
+
+    Raises:
+        NotWritten: there is no room for temporary files; an OSError.
     """
     import nbformat
     import papermill
@@ -50,26 +52,29 @@ def execute(
     from papermill.exceptions import PapermillExecutionError
 
     error = ""
-    kept = _memory().texts
-    address = f"phase-book:{uuid4()}.ipynb"
-    try:
-        papermill.execute_notebook(
-            nb,
-            address,
-            parameters=dict(parameters),
-            kernel_name="python3",
-            language="python",
-            kernel_manager_class=_kernel_manager(),
-            shutdown_kernel="immediate",  # asked politely, a busy one complains with a traceback
-            progress_bar={"desc": progress} if progress else False,
-        )
-    except PapermillExecutionError as failure:
-        error = _last_lines(failure.traceback) or f"{failure.ename}: {failure.evalue}"
-    except (CellTimeoutError, RuntimeError) as failure:  # a kernel that died, or did not start
-        error = f"{type(failure).__name__}: {failure}"
-    finally:
-        text = kept.pop(address, "")  # after a failing cell all that ran before it
-    executed = nbformat.reads(text, as_version=4)
+    with scratch() as folder:
+        # Papermill keeps the file up to date cell by cell: what a failing cell leaves is read here.
+        path = folder / "running.ipynb"
+        try:
+            papermill.execute_notebook(
+                nb,
+                str(path),
+                parameters=dict(parameters),
+                kernel_name="python3",
+                language="python",
+                kernel_manager_class=_kernel_manager(folder),
+                shutdown_kernel="immediate",  # asked politely, a busy one shows a traceback
+                progress_bar={"desc": progress} if progress else False,
+            )
+        except PapermillExecutionError as failure:
+            error = _last_lines(failure.traceback) or f"{failure.ename}: {failure.evalue}"
+        except (CellTimeoutError, RuntimeError) as failure:  # a kernel that died, or did not start
+            error = f"{type(failure).__name__}: {failure}"
+        except OSError as failure:
+            if failure.errno not in FULL:
+                raise
+            raise NotWritten(failure.errno, failure.strerror, str(path)) from None
+        executed = nbformat.read(path, as_version=4)
     _scrub(executed)
     return executed, scrub_text(error, everything=True)
 
@@ -102,7 +107,7 @@ def scrub_text(text: str, *, everything: bool = False) -> str:
     directory becomes `~`. With `everything`, any other absolute path is cut to its file's name.
     """
     temporary = re.escape(tempfile.gettempdir())
-    text = re.sub(rf"{temporary}[/\\]ipykernel_\d+[/\\]\d+\.py", "<cell>", text)
+    text = re.sub(rf"{temporary}[/\\]({PREFIX}\w+[/\\])?ipykernel_\d+[/\\]\d+\.py", "<cell>", text)
     for prefix, short in _prefixes():
         start = rf"({_ANSI}|(?<![\w.~-])){re.escape(prefix)}"
         text = re.sub(rf"{start}[/\\]", rf"\g<1>{short}", text)
@@ -122,39 +127,19 @@ def write_notebook(path: Path, nb: NotebookNode) -> None:
     write_atomic(path, written(nb))
 
 
-class _Memory:
-    """Where Papermill keeps a notebook up to date cell by cell: a run that is killed leaves none.
-
-    texts : the notebooks by their addresses.
-    """
-
-    def __init__(self) -> None:
-        self.texts: dict[str, str] = {}
-
-    def write(self, text: str, address: str) -> None:
-        self.texts[address] = text
-
-    def pretty_path(self, address: str) -> str:
-        return address
-
-
-@cache
-def _memory() -> _Memory:
-    from papermill.iorw import papermill_io
-
-    memory = _Memory()
-    papermill_io.register("phase-book:", memory)
-    return memory
-
-
-def _kernel_manager() -> type:
+def _kernel_manager(folder: Path) -> type:
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
+    from traitlets import default
 
     command = [sys.executable, "-m", "ipykernel_launcher"]
 
     class RunningInterpreter(AsyncKernelManager):
         """Starts the ipykernel of this interpreter: an installed `python3` may point elsewhere."""
+
+        @default("connection_file")
+        def _connection_file(self) -> str:
+            return str(folder / "kernel.json")
 
         @property
         def kernel_spec(self) -> KernelSpec:
@@ -162,7 +147,7 @@ def _kernel_manager() -> type:
                 argv=[*command, "-f", "{connection_file}", "--log-level=ERROR"],
                 display_name="Python 3",
                 language="python",
-                env={STATIC: "1"},
+                env={STATIC: "1", **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))},
             )
 
     return RunningInterpreter

@@ -1,14 +1,11 @@
 """Where results go: a folder that can be written, in which one process at a time makes a result."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from phase_utils._files import NotWritten, alone, local_path
+from phase_utils._files import FULL, NotWritten, alone, local_path
 from phase_utils.chapters.errors import ChapterError
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
