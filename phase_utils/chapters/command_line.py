@@ -39,6 +39,17 @@ def main(arguments: Sequence[str] | None = None, *, folder: Path | None = None) 
     """
     options = _parser().parse_args(arguments)
     try:
+        return _done(options, folder)
+    except KeyboardInterrupt as stopped:
+        # what it broke off, the watch over the kernel for instance, would complain at the end
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        print(file=sys.stderr)  # below the progress bar
+        return _failed(f"interrupted: {stopped}" if str(stopped) else "interrupted", EXIT_STOPPED)
+
+
+def _done(options: argparse.Namespace, folder: Path | None) -> int:
+    """Do what the options ask for; the exit code."""
+    try:
         with brought_by("book", "phase-book"):
             from phase_utils.chapters import library  # noqa: F401
     except ModuleNotFoundError as error:
@@ -46,11 +57,6 @@ def main(arguments: Sequence[str] | None = None, *, folder: Path | None = None) 
         return EXIT_USAGE
     try:
         return int(options.command(options, folder))
-    except KeyboardInterrupt as stopped:
-        # what it broke off, the watch over the kernel for instance, would complain at the end
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-        print(file=sys.stderr)  # below the progress bar
-        return _failed(f"interrupted: {stopped}" if str(stopped) else "interrupted", EXIT_STOPPED)
     except Busy as error:
         return _failed(error, EXIT_BUSY)
     except NotWritten as error:
