@@ -76,6 +76,25 @@ def test_parameters_cell():
 
 
 @pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("id", ["id"]),
+        ("[id]", ["id"]),
+        ("id, zip code", ["id", "zip code"]),
+        ("[2019, id]", ["2019", "id"]),
+        ("2019", ["2019"]),
+        ("['id', 'a, b']", ["id", "a, b"]),
+        ("'a, b'", ["a, b"]),
+        ("[]", []),
+        ("", []),
+    ],
+)
+def test_a_list_of_strings_needs_no_quotes(text, value):
+    (drop,) = parse_cell("drop: list[str] = []  # columns to leave out")
+    assert drop.parse(text) == value
+
+
+@pytest.mark.parametrize(
     ("line", "message"),
     [
         ("n = 3  # points", "line 1: only `name: type = literal  # help`"),

@@ -61,14 +61,22 @@ class Parameter:
     def parse(self, text: str) -> Any:
         """Return the checked value that `text`, a Python literal, stands for.
 
-        A string may be given without quotes. Nothing is ever evaluated. Raises ValueError.
+        Strings may be given without quotes, and several without brackets: a, b. Nothing is ever
+        evaluated. Raises ValueError.
         """
+        bare = False
         try:
             value = ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            value = text
-        if self.kind == "str" and not self.many and not isinstance(value, str):
-            value = text
+            value, bare = text, True
+        if self.kind == "str":
+            if not self.many:
+                value = value if isinstance(value, str) else text
+            elif isinstance(value, str) and not bare:
+                value = [value]
+            elif not _are_strings(value):
+                words = text.strip().removeprefix("[").removesuffix("]").split(",")
+                value = [word.strip() for word in words if word.strip()]
         return self.check(value)
 
     def check(self, value: Any) -> Any:
@@ -245,6 +253,10 @@ def _bounds(name: str, text: str) -> tuple[float, float]:
     if not separator or not bounds[0] <= bounds[1]:
         raise ValueError(f"{name}: a range must be `a..b` with a <= b, got {text!r}")
     return bounds
+
+
+def _are_strings(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
 
 
 def _as_float(value: int) -> float:
