@@ -10,7 +10,7 @@ from problems import Isotropic
 import phase_utils as pu
 
 STATUS = {"converged"}
-module = import_module("phase_utils.hysteresis")  # the function has taken the module's name
+module = import_module("phase_utils.sweeps.hysteresis")  # the function has taken the module's name
 
 
 def network(depth, noise_factor=1.0):
