@@ -14,6 +14,7 @@ import shutil
 import statistics
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from report import HEADS, Report, interleaved, seconds
 import phase_utils as pu
 from phase_utils.sweeps import chunks
 from phase_utils.sweeps.store import Store
-from phase_utils.sweeps.sweep import labelled
+from phase_utils.sweeps.sweep import labelled, run
 
 ROWS = (1, 1000)  # networks of a chunk
 DEPTH, WIDTH = 2, 32
@@ -40,7 +41,7 @@ def untrained(_work: None, chunk: chunks.Chunk) -> chunks.Values:
     }
 
 
-def run(
+def swept(
     count: int, rows: int, *, path: Path | None = None, new: bool = True, client: Any = None
 ) -> chunks.Values:
     """A sweep of `count` chunks of `rows` networks; in a store where there is a path."""
@@ -54,7 +55,8 @@ def run(
         )
         empty = {name: np.zeros(plan.shape, dtype) for name, dtype in chunks.FIELDS.items()}
         store = Store(path, labelled(empty, axes, {}), plan)
-    return chunks.run(plan, untrained, None, store=store, client=client, progress=False)
+    with store or nullcontext() as disk:
+        return run(plan, untrained, None, store=disk, client=client, progress=False)
 
 
 def cost(report: Report, rows: int, counts: tuple[int, int], repeats: int, client: Any) -> None:
@@ -64,10 +66,10 @@ def cost(report: Report, rows: int, counts: tuple[int, int], repeats: int, clien
         for n in counts:
             path = Path(folder) / f"{n}.zarr"
             runs |= {
-                f"here {n}": partial(run, n, rows),
-                f"here and stored {n}": partial(run, n, rows, path=path),
-                f"read back {n}": partial(run, n, rows, path=path, new=False),
-                f"Dask {n}": partial(run, n, rows, client=client),
+                f"here {n}": partial(swept, n, rows),
+                f"here and stored {n}": partial(swept, n, rows, path=path),
+                f"read back {n}": partial(swept, n, rows, path=path, new=False),
+                f"Dask {n}": partial(swept, n, rows, client=client),
             }
         for first in runs.values():  # imports and first calls
             first()

@@ -47,7 +47,6 @@ def test_data_flow_one_way(path):
             assert parts[0] in ("_check", "_extras", "_files"), f"{parts}: import it from its room"
 
 
-@pytest.mark.xfail(reason="chunks and store still import each other")
 def test_no_module_imports_itself_by_way_of_others():
     arrows = {}
     for path in MODULES:

@@ -1,10 +1,13 @@
 """Sweeps on disk: the same bits whatever interrupts them, nothing done twice, no damage unseen."""
 
+import errno
 import io
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,8 +15,9 @@ import numpy as np
 import pytest
 import torch
 import xarray
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from places import read_only
 
 import phase_utils as pu
 from phase_utils.sweeps import chunks
@@ -303,21 +307,39 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
 
 
-@pytest.mark.parametrize("harm", [flip, truncate, Path.unlink])
-@pytest.mark.parametrize("file", [FIRST, "steps/0.2.0.0", "status/1.1.0.0", "done/000001.json"])
+def to_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+HARMS = pytest.mark.parametrize("harm", [flip, truncate, Path.unlink, to_folder])
+
+
+@HARMS
+@pytest.mark.parametrize("file", [FIRST, "steps/0.2.0.0", "status/1.1.0.0"])
 def test_a_damaged_chunk_is_found_and_trained_again(finished, trained, tmp_path, file, harm):
     path = tmp_path / "x.zarr"
     shutil.copytree(finished[0], path)
     sound = files(path)
     harm(path / file)
     assert pu.sweep(MOMENTS, **PLAN, store=path).identical(finished[1])
-    size = {FIRST: 12, "steps/0.2.0.0": 6, "status/1.1.0.0": 30, "done/000001.json": 12}[file]
-    assert trained == [size]
+    assert trained == [{FIRST: 12, "steps/0.2.0.0": 6, "status/1.1.0.0": 30}[file]]
     assert files(path) == sound
 
 
-@pytest.mark.parametrize("harm", [flip, truncate, Path.unlink])
-@pytest.mark.parametrize("file", [".zmetadata", "gamma/0", "loss/.zarray", ".zattrs"])
+@HARMS
+@pytest.mark.parametrize(
+    "file",
+    [
+        "sweep.json",
+        "done.json",
+        "done/000001.json",
+        ".zmetadata",
+        "gamma/0",
+        "loss/.zarray",
+        ".zattrs",
+    ],
+)
 def test_a_damaged_description_is_put_in_place_again(finished, trained, tmp_path, file, harm):
     path = tmp_path / "x.zarr"
     shutil.copytree(finished[0], path)
@@ -327,6 +349,137 @@ def test_a_damaged_description_is_put_in_place_again(finished, trained, tmp_path
     assert trained == []
     assert files(path) == sound
     assert [p.name for p in tmp_path.iterdir()] == ["x.zarr"]
+
+
+def without_records(path: Path) -> None:
+    shutil.rmtree(path / "done")
+
+
+def without_description(path: Path) -> None:
+    for name in ("sweep.json", "done.json", ".zmetadata", ".zattrs", ".zgroup", "seed/0"):
+        (path / name).unlink()
+
+
+def without_arrays_own(path: Path) -> None:
+    for file in path.glob("*/.z*"):
+        file.unlink()
+    (path / "sweep.json").write_text("{}")
+
+
+def a_word_of_another(path: Path) -> None:
+    text = (path / "sweep.json").read_text()
+    (path / "sweep.json").write_text(text.replace('"width": "4"', '"width": "5"'))
+
+
+@pytest.mark.parametrize(
+    "harm", [without_records, without_description, without_arrays_own, a_word_of_another]
+)
+def test_what_one_part_has_lost_is_known_from_the_others(finished, trained, tmp_path, harm):
+    path = tmp_path / "x.zarr"
+    shutil.copytree(finished[0], path)
+    sound = files(path)
+    harm(path)
+    assert files(path) != sound
+    assert pu.sweep(MOMENTS, **PLAN, store=path).identical(finished[1])
+    assert trained == []
+    assert files(path) == sound
+
+
+def test_records_that_are_lost_with_their_copies_cost_training_alone(finished, trained, tmp_path):
+    path = tmp_path / "x.zarr"
+    shutil.copytree(finished[0], path)
+    without_records(path)
+    (path / "done.json").unlink()
+    assert pu.sweep(MOMENTS, **PLAN, store=path).identical(finished[1])
+    assert trained == [12, 12, 6, 30]
+    assert files(path) == files(finished[0])
+
+
+def test_without_description_and_records_a_store_is_refused_and_left_alone(
+    finished, trained, tmp_path
+):
+    path = tmp_path / "x.zarr"
+    shutil.copytree(finished[0], path)
+    without_records(path)
+    without_description(path)
+    before = files(path)
+    with pytest.raises(ValueError, match=r"no readable sweep\.json, and no chunk of this sweep"):
+        pu.sweep(MOMENTS, **PLAN, store=path)
+    assert files(path) == before
+    assert trained == []
+
+
+def test_records_of_another_sweep_do_not_vouch(finished, trained, tmp_path):
+    path = tmp_path / "x.zarr"
+    shutil.copytree(finished[0], path)
+    (path / "sweep.json").unlink()
+    before = files(path)
+    with pytest.raises(ValueError, match="no chunk of this sweep that could replace it"):
+        pu.sweep(MOMENTS, **{**PLAN, "noise_variance": 0.1}, store=path)
+    assert files(path) == before
+    assert trained == []
+
+
+@pytest.mark.parametrize("file", [FIRST, "sweep.json", "loss/.zarray", "done/000000.json", "done"])
+def test_what_stands_in_the_way_is_named_before_anything_is_trained(
+    finished, trained, tmp_path, file
+):
+    path = tmp_path / "x.zarr"
+    shutil.copytree(finished[0], path)
+    if file == "done":
+        shutil.rmtree(path / file)
+        (path / file).touch()
+    else:
+        (path / file).unlink()
+        (path / file / "of somebody").mkdir(parents=True)
+    if file == "done/000000.json":
+        (path / FIRST).unlink()  # else its copy serves
+    place = file if file != "done" else "done/000000.json"
+    with pytest.raises(ValueError, match=f"store must have a file {place}, .* move it away"):
+        pu.sweep(MOMENTS, **PLAN, store=path)
+    assert trained == []
+    assert file == "done" or (path / file / "of somebody").exists()
+
+
+def test_a_folder_of_arrays_may_be_lost(finished, trained, tmp_path):
+    path = tmp_path / "x.zarr"
+    shutil.copytree(finished[0], path)
+    shutil.rmtree(path / "slope")
+    shutil.rmtree(path / "depth")
+    assert pu.sweep(MOMENTS, **PLAN, store=path).identical(finished[1])
+    assert trained == [12, 12, 6, 30]
+    assert files(path) == files(finished[0])
+
+
+@given(data=st.data())
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.usefixtures("trained")
+def test_whatever_four_files_are_damaged_the_bits_are_the_same(finished, data):
+    names = sorted(files(finished[0]))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x.zarr")
+        shutil.copytree(finished[0], path)
+        for name in data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=4)):
+            if not (path / name).is_file():
+                continue
+            content = (path / name).read_bytes()
+            harm = data.draw(st.sampled_from(["flip", "cut", "remove", "folder", "noise"]))
+            if harm in ("remove", "folder"):
+                (path / name).unlink()
+                if harm == "folder":
+                    (path / name).mkdir()
+                continue
+            at = data.draw(st.integers(0, max(0, len(content) - 1)))
+            if harm == "flip" and content:
+                bit = 1 << data.draw(st.integers(0, 7))
+                content = content[:at] + bytes([content[at] ^ bit]) + content[at + 1 :]
+            elif harm == "cut":
+                content = content[:at]
+            else:
+                content = data.draw(st.binary(max_size=50))
+            (path / name).write_bytes(content)
+        assert pu.sweep(MOMENTS, **PLAN, store=path).identical(finished[1])
+        assert files(path) == files(finished[0])
 
 
 # Another sweep
@@ -339,7 +492,7 @@ def test_a_damaged_description_is_put_in_place_again(finished, trained, tmp_path
         ({"gamma": [0.3, 0.02, 0.1, 0.25, 0.01]}, r"gamma\[3\] is 0.2 there and 0.25 here$"),
         ({"gamma": [0.3, 0.1]}, "gamma is 5 values there and 2 values here$"),
         ({"depth": [0, 2]}, r"depth\[0\] is 2 there and 0 here"),
-        ({"seed": [4, 1, 2]}, r"another sweep: seed\[2\] is 0 there and 2 here$"),
+        ({"seed": [4, 1, 2]}, r"another sweep .*: seed\[2\] is 0 there and 2 here$"),
         ({"noise_variance": 0.1}, "noise_variance is 0.0 there and 0.1 here"),
         ({"settings": pu.Settings(max_steps=9)}, "max_steps is 5000 there and 9 here$"),
         (
@@ -359,7 +512,7 @@ def test_another_sweep_is_refused_and_the_difference_named(finished, trained, ch
 
 def test_other_chunks_are_refused(finished, trained, monkeypatch):
     monkeypatch.setitem(sweeps.BATCH_BYTES, "cpu", 1)
-    with pytest.raises(ValueError, match=r"sweep: chunks is depth 2: 2 x 2 x 3, .* there and"):
+    with pytest.raises(ValueError, match=r"both\): chunks is depth 2: 2 x 2 x 3, .* there and"):
         pu.sweep(MOMENTS, **PLAN, store=finished[0])
     assert trained == []
 
@@ -376,6 +529,100 @@ def test_what_is_no_store_is_refused_and_left_alone(trained, tmp_path, content):
         pu.sweep(MOMENTS, **PLAN, store=path)
     assert trained == []
     assert path.is_file() or len(list(path.iterdir())) == 1
+
+
+# Places
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("s3://bucket/x.zarr", "store must be a path of this machine, got the address"),
+        (Path("https://example.org/x.zarr"), "store must be a path of this machine"),
+        ("", "store must be a path, got ''"),
+        (3, "store must be a path, got int"),
+    ],
+)
+def test_what_is_no_path_is_refused(trained, path, message):
+    with pytest.raises(ValueError, match=message):
+        pu.sweep(MOMENTS, **PLAN, store=path)
+    assert trained == []
+
+
+def test_what_cannot_be_made_is_refused(trained, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere.zarr").symlink_to(tmp_path / "missing" / "deeper")
+    for path in (tmp_path / "file" / "x.zarr", tmp_path / ("a" * 300), tmp_path / "nowhere.zarr"):
+        with pytest.raises(ValueError, match="store must be a folder that can be read and written"):
+            pu.sweep(MOMENTS, **PLAN, store=path)
+    assert trained == []
+
+
+def test_a_second_run_is_refused_while_the_first_goes_on(expected, trained, tmp_path, monkeypatch):
+    path, write, second = tmp_path / "x.zarr", Store.write, []
+
+    def again():
+        with pytest.raises(
+            ValueError, match=r"store must be of one run at a time, .*x\.zarr: wait"
+        ):
+            pu.sweep(MOMENTS, **PLAN, store=path)
+        second.append("refused")
+
+    def meeting(store, chunk, values):
+        write(store, chunk, values)
+        again()
+        thread = threading.Thread(target=again)
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr(Store, "write", meeting)
+    assert pu.sweep(MOMENTS, **PLAN, store=path).identical(expected)
+    assert second == ["refused"] * 2 * CHUNKS
+    assert trained == [12, 12, 6, 30]
+    assert not (path / ".lock").exists()
+
+
+def test_a_store_that_is_done_is_read_where_nothing_can_be_written(finished, trained, tmp_path):
+    path = tmp_path / "x.zarr"
+    shutil.copytree(finished[0], path)
+    with read_only(path):
+        assert pu.sweep(MOMENTS, **PLAN, store=path).identical(finished[1])
+        with pytest.raises(ValueError, match="holds another sweep"):
+            pu.sweep(MOMENTS, **{**PLAN, "width": 5}, store=path)
+        with pytest.raises(ValueError, match=r"that can be read and written, .*denied"):
+            pu.sweep(MOMENTS, **PLAN, store=path / "new.zarr")
+    assert files(path) == files(finished[0])
+    flip(path / FIRST)
+    with read_only(path), pytest.raises(ValueError, match=r"x\.zarr is read-only and lacks 1 of 4"):
+        pu.sweep(MOMENTS, **PLAN, store=path)
+    flip(path / FIRST)
+    flip(path / ".zattrs")
+    with read_only(path), pytest.raises(ValueError, match="describes the arrays is missing or dam"):
+        pu.sweep(MOMENTS, **PLAN, store=path)
+    assert trained == []
+
+
+def test_a_full_disk_is_named_and_costs_nothing_that_was_done(
+    expected, trained, tmp_path, monkeypatch
+):
+    path, written = tmp_path / "x.zarr", []
+
+    def full(store, name, content):
+        if name.startswith("done/"):
+            written.append(name)
+            if len(written) == 3:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        original(store, name, content)
+
+    original = Store._write
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "_write", full)
+        with pytest.raises(OSError, match=r"No space left on device; .*x\.zarr") as caught:
+            pu.sweep(MOMENTS, **PLAN, store=path)
+    assert caught.value.errno == errno.ENOSPC
+    trained.clear()
+    assert pu.sweep(MOMENTS, **PLAN, store=path).identical(expected)
+    assert trained == [6, 30]
 
 
 # Around it

@@ -1,17 +1,11 @@
 """A sweep cut into chunks: what is trained at once, and stored at once."""
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-from phase_utils.sweeps.workers import completed
-
-if TYPE_CHECKING:
-    from phase_utils.sweeps.store import Store
 
 Region = tuple[slice, ...]  # along depth, gamma, init_scale and seed
 Values = dict[str, Any]
@@ -79,47 +73,6 @@ def cut(shape: Sequence[int], fitting: Sequence[int]) -> Plan:
     ]
     chunks = tuple(Chunk(i, region) for i, region in enumerate(regions))
     return Plan(tuple(shape), (1, *least), blocks, chunks)
-
-
-def run(
-    plan: Plan,
-    train: Callable[[Any, Chunk], Values],
-    work: Any,
-    *,
-    store: "Store | None" = None,
-    client: Any = None,
-    progress: bool | None = None,
-) -> Values:
-    """Train what the store does not hold; the fields of all networks, arrays of `plan.shape`.
-
-    train(work, chunk) returns the fields of a chunk, arrays of `chunk.shape`.
-    """
-    from tqdm import tqdm
-
-    values = {name: np.zeros(plan.shape, dtype) for name, dtype in FIELDS.items()}
-    left = [c for c in plan.chunks if store is None or not store.read(c, values)]
-    total = int(np.prod(plan.shape))
-    converged = np.count_nonzero(values["status"] == "converged")
-    with (
-        tqdm(
-            desc="sweep",
-            total=total,
-            initial=total - sum(chunk.networks for chunk in left),
-            unit=" networks",
-            disable=None if progress is None else not progress,
-        ) as bar,
-        closing(completed(train, work, left, client)) as results,
-    ):
-        for chunk, result in results:
-            for name, trained in result().items():
-                # a text that is too long is an error, not cut
-                np.copyto(values[name][chunk.region], trained, casting="safe")
-            if store is not None:
-                store.write(chunk, values)
-            converged += np.count_nonzero(values["status"][chunk.region] == "converged")
-            bar.set_postfix({"converged": f"{converged:,}"}, refresh=False)
-            bar.update(chunk.networks)
-    return values
 
 
 def _block(fitting: int, lengths: tuple[int, ...], unit: tuple[int, ...]) -> tuple[int, ...]:

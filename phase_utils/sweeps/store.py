@@ -1,30 +1,35 @@
 """A sweep on disk, a zarr group that grows chunk by chunk and that `xarray.open_zarr` reads.
 
 Beside the arrays lie `sweep.json`, which says of what sweep they are, and for every finished chunk
-`done/INDEX.json` with the checksums of its files, written last. What has no such record, or differs
-from it, is not done. So a run may be killed at any moment, and damage is found.
+`done/INDEX.json` with the checksums of its files, written last; `done.json` repeats these when a
+run ends. What neither records, or what differs from its record, is not done. So a run may be killed
+at any moment, damage is found, and of the three any one may be lost.
 """
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from phase_utils._files import write_atomic
+from phase_utils._files import READ_ONLY, alone, local_path, remove_leftovers, write_atomic
 from phase_utils.sweeps.chunks import FIELDS, Chunk, Plan, Values
 
 if TYPE_CHECKING:
     import xarray
 
-SWEEP, DONE = "sweep.json", "done"
+SWEEP, RECORDS, DONE = "sweep.json", "done.json", "done"
+LOCK, NEW = ".lock", ".new"  # while a run is at it, and while it makes what describes the arrays
+BLOCKED = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
 
 class Store:
-    """The store of one sweep, for one process at a time.
+    """The store of one sweep, for one run at a time, which holds it by `with`.
 
     Parameters
     ----------
@@ -36,94 +41,211 @@ class Store:
     Raises
     ------
     ValueError
-        For a path that holds something else, or another sweep: the differences are named.
+        On entering: for a path that is none of this machine, holds something else or another sweep
+        (the differences are named), cannot be made or written, or is held by another run. Where
+        nothing can be written, a store is read, and refused if a chunk is left to train.
     """
 
     def __init__(self, path: str | Path, template: "xarray.Dataset", plan: Plan) -> None:
-        self.path, self.plan = Path(path), plan
+        self.path, self.plan = local_path("store", path), plan
+        self.writable = True
+        self._template, self._held = template, ExitStack()
         axes = {str(name): axis.values.tolist() for name, axis in template.coords.items()}
         # as a file holds it
-        identity = json.loads(json.dumps({"attributes": template.attrs, "coordinates": axes}))
-        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
-            _build(self.path, template, plan, identity)
-        else:
-            files = _described(self.path, identity)
-            damaged = [name for name, sha in files.items() if _sha256(self.path / name) != sha]
-            if damaged:
-                _restore(self.path, template, plan, identity, damaged)
-        for pattern in ("*/*.partial", f"{DONE}/.*.tmp"):  # of a run that was killed
-            for leftover in self.path.glob(pattern):
-                leftover.unlink(missing_ok=True)
-        self._arrays = _opened(self.path)
+        self._identity = json.loads(json.dumps({"attributes": template.attrs, "coordinates": axes}))
+        self._sweep = _digest(self._identity)
+        self._copies: dict[str, Any] = {}  # of what `done` records
 
-    def read(self, chunk: Chunk, values: Values) -> bool:
-        """Copy a chunk into the arrays of the sweep; False where it is not done, or damaged."""
+    def __enter__(self) -> Self:
         try:
-            recorded = json.loads(self._record(chunk).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            with ExitStack() as held:
+                self._open(held)
+                self._held = held.pop_all()
+        except OSError as error:
+            raise ValueError(
+                f"store must be a folder that can be read and written, got {self.path}: {error}"
+            ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        content = {"sweep": self._sweep, "chunks": dict(sorted(self._copies.items()))}
+        with self._held, suppress(OSError, ValueError):  # the records themselves are in place
+            if self.writable and _json(self.path / RECORDS) != content:
+                self._write(RECORDS, content)
+
+    def left(self, values: Values) -> tuple[Chunk, ...]:
+        """Copy what is done into the arrays of the sweep; the chunks that are not, or damaged.
+
+        Raises ValueError where there are some and the store cannot take them.
+        """
+        left = tuple(chunk for chunk in self.plan.chunks if not self._read(chunk, values))
+        if left and not self.writable:
+            raise ValueError(
+                f"store must be a folder that can be written while chunks are left to train, but "
+                f"{self.path} is read-only and lacks {len(left)} of {len(self.plan.chunks)}: "
+                "make it writable, or copy it and give the path of the copy"
+            )
+        for chunk in left:
+            for name in (_record(chunk), *self._files(chunk)):
+                self._cleared(name)
+        return left
+
+    def write(self, chunk: Chunk, values: Values) -> None:
+        """Store a chunk from the arrays of the sweep."""
+        try:
+            for name, array in values.items():
+                self._arrays[name][chunk.region] = array[chunk.region]
+            files = self._checksums(chunk)
+            self._write(_record(chunk), {"sweep": self._sweep, "files": files})
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"{error.strerror or error}; the chunks that were done before are in the store, "
+                "and the same sweep goes on from them",
+                str(self.path),
+            ) from error
+        self._copies[_index(chunk)] = files
+
+    def _open(self, held: ExitStack) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(
+                f"store must be a new folder or one that a sweep left, but {self.path} is a file: "
+                "give another path"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            held.enter_context(alone("store", self.path, self.path / LOCK))
+        except OSError as error:
+            if error.errno not in READ_ONLY:
+                raise
+            self.writable = False
+        if self.writable:
+            remove_leftovers(self.path / SWEEP)
+        copies = _json(self.path / RECORDS)
+        if copies.get("sweep") == self._sweep and isinstance(copies.get("chunks"), dict):
+            self._copies = copies["chunks"]
+        self._describe()
+        if self.writable:
+            for pattern in ("*/*.partial", f"{DONE}/.*.tmp", f".{RECORDS}.*.tmp"):
+                for leftover in self.path.glob(pattern):  # of a run that was killed
+                    leftover.unlink(missing_ok=True)
+        self._arrays = _opened(self.path, "r+" if self.writable else "r")
+
+    def _describe(self) -> None:
+        """Put in place what describes the arrays, where there is nothing yet or it is damaged.
+
+        Raises ValueError unless it is of this sweep.
+        """
+        known = self._known()
+        if known is not None and all(_sha256(self.path / k) == v for k, v in known.items()):
+            return
+        if not self.writable:
+            raise ValueError(
+                f"store must be whole where nothing can be written, but in {self.path} what "
+                "describes the arrays is missing or damaged: make it writable, or give the path "
+                "of a copy"
+            )
+        new = self.path / NEW
+        shutil.rmtree(new, ignore_errors=True)
+        # format 3 has no text of fixed length
+        self._template.to_zarr(
+            new,
+            mode="w-",
+            zarr_format=2,
+            consolidated=True,
+            write_empty_chunks=False,
+            encoding={name: {"chunks": self.plan.stored} for name in FIELDS},
+        )
+        names = sorted(f.relative_to(new).as_posix() for f in new.rglob("*") if f.is_file())
+        files = {name: _sha256(new / name) for name in names}
+        # first: a run that is killed from here on finds what is missing
+        content = {**self._identity, "files": files}
+        self._write(SWEEP, {**content, "sha256": _digest(content)})
+        for name in names:
+            if _sha256(self.path / name) != files[name]:
+                os.replace(new / name, self._cleared(name))
+        shutil.rmtree(new)
+
+    def _known(self) -> dict[str, str] | None:
+        """The checksums of what describes the arrays, of a store of this sweep; None if unknown."""
+        found = _json(self.path / SWEEP)
+        if not found or found.pop("sha256", None) != _digest(found):
+            new = {entry.name for entry in self.path.iterdir()} <= {LOCK, NEW}
+            if not new and not self._copies and not self._vouched():
+                raise ValueError(
+                    f"store must be a new folder or one that a sweep left, but {self.path} has no "
+                    f"readable {SWEEP}, and no chunk of this sweep that could replace it: give "
+                    "another path, or delete the folder if nothing in it is needed"
+                )
+            return None
+        stored = {**found["attributes"], **found["coordinates"]}
+        wanted = {**self._identity["attributes"], **self._identity["coordinates"]}
+        if stored != wanted:
+            raise ValueError(
+                f"store {self.path} holds another sweep (give another path to keep both): "
+                f"{_differences(stored, wanted)}"
+            )
+        return dict(found["files"])
+
+    def _vouched(self) -> bool:
+        """Whether there is a chunk that is recorded as one of this sweep."""
+        records = (self.path / DONE).glob("*.json")
+        return any(_json(record).get("sweep") == self._sweep for record in records)
+
+    def _read(self, chunk: Chunk, values: Values) -> bool:
+        """Copy a chunk into the arrays of the sweep; False where it is not done, or damaged."""
+        own = _json(self.path / _record(chunk))
+        copy = {"sweep": self._sweep, "files": self._copies.pop(_index(chunk), None)}
+        if own.get("sweep") != self._sweep and copy["files"] is None:
             return False
-        if recorded != self._checksums(chunk):
+        files = self._checksums(chunk)
+        found = {"sweep": self._sweep, "files": files}
+        if None in files.values() or found not in (own, copy):
             return False
+        if own != found and self.writable:
+            self._write(_record(chunk), found)
+        self._copies[_index(chunk)] = files
         for name, array in values.items():
             array[chunk.region] = self._arrays[name][chunk.region]
         return True
 
-    def write(self, chunk: Chunk, values: Values) -> None:
-        """Store a chunk from the arrays of the sweep."""
-        for name, array in values.items():
-            self._arrays[name][chunk.region] = array[chunk.region]
-        write_atomic(self._record(chunk), json.dumps(self._checksums(chunk), indent=1) + "\n")
+    def _write(self, name: str, content: Any) -> None:
+        write_atomic(self._cleared(name), json.dumps(content, indent=1) + "\n")
 
-    def _record(self, chunk: Chunk) -> Path:
-        return self.path / DONE / f"{chunk.index:06d}.json"
+    def _cleared(self, name: str) -> Path:
+        """The place of a file of the store, in which no folder is; its own folder is made."""
+        place = self.path / name
+        try:
+            place.parent.mkdir(exist_ok=True)
+            if place.is_dir() and not place.is_symlink():
+                place.rmdir()
+        except OSError as error:
+            if error.errno not in BLOCKED:
+                raise
+            raise ValueError(
+                f"store must have a file {name}, but in {self.path} something else is in its "
+                "place: move it away, and the sweep goes on"
+            ) from None
+        return place
 
-    def _checksums(self, chunk: Chunk) -> dict[str, str | None]:
+    def _files(self, chunk: Chunk) -> list[str]:
+        """The names of the files that hold a chunk."""
         pieces = [
             range(rows.start // size, -(-rows.stop // size))
             for rows, size in zip(chunk.region, self.plan.stored, strict=True)
         ]
-        names = [f"{field}/{'.'.join(map(str, at))}" for field in FIELDS for at in product(*pieces)]
-        return {name: _sha256(self.path / name) for name in names}
+        return [f"{field}/{'.'.join(map(str, at))}" for field in FIELDS for at in product(*pieces)]
+
+    def _checksums(self, chunk: Chunk) -> dict[str, str | None]:
+        return {name: _sha256(self.path / name) for name in self._files(chunk)}
 
 
-def _build(path: Path, template: "xarray.Dataset", plan: Plan, identity: Any) -> None:
-    """Make a store without chunks, which appears at once."""
-    new = path.with_name(f".{path.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # format 3 has no text of fixed length
-    template.to_zarr(
-        new,
-        mode="w-",
-        zarr_format=2,
-        consolidated=True,
-        write_empty_chunks=False,
-        encoding={name: {"chunks": plan.stored} for name in FIELDS},
-    )
-    files = sorted(file for file in new.rglob("*") if file.is_file())
-    checksums = {file.relative_to(new).as_posix(): _sha256(file) for file in files}
-    (new / DONE).mkdir()
-    write_atomic(new / SWEEP, json.dumps({**identity, "files": checksums}, indent=1) + "\n")
-    if path.exists():
-        path.rmdir()  # it is empty
-    new.rename(path)
+def _index(chunk: Chunk) -> str:
+    return f"{chunk.index:06d}"
 
 
-def _described(path: Path, identity: Any) -> dict[str, str]:
-    """The checksums of what describes the arrays, or ValueError unless they are of this sweep."""
-    try:
-        found = json.loads((path / SWEEP).read_text(encoding="utf-8"))
-        stored = {**found["attributes"], **found["coordinates"]}
-        files: dict[str, str] = dict(found["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ValueError(
-            f"store must be a new folder or one that a sweep left, but {path} has no readable "
-            f"{SWEEP}"
-        ) from None
-    wanted = {**identity["attributes"], **identity["coordinates"]}
-    if stored != wanted:
-        raise ValueError(f"store {path} holds another sweep: {_differences(stored, wanted)}")
-    return files
+def _record(chunk: Chunk) -> str:
+    return f"{DONE}/{_index(chunk)}.json"
 
 
 def _differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
@@ -142,28 +264,28 @@ def _differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def _restore(
-    path: Path, template: "xarray.Dataset", plan: Plan, identity: Any, damaged: list[str]
-) -> None:
-    """Put what describes the arrays in place again, taken from a store without chunks."""
-    spare = path.with_name(f".{path.name}.spare")
-    shutil.rmtree(spare, ignore_errors=True)
-    _build(spare, template, plan, identity)
-    for name in damaged:
-        (path / name).parent.mkdir(exist_ok=True)
-        os.replace(spare / name, path / name)
-    shutil.rmtree(spare)
-
-
-def _opened(path: Path) -> dict[str, Any]:
+def _opened(path: Path, mode: Any) -> dict[str, Any]:
     import zarr
 
     # a piece equal to the fill value is written too: a missing file means that it is not done
     whole: Any = {"write_empty_chunks": True}
     return {
-        name: zarr.open_array(path / name, mode="r+", zarr_format=2).with_config(whole)
+        name: zarr.open_array(path / name, mode=mode, zarr_format=2).with_config(whole)
         for name in FIELDS
     }
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """What a file of JSON holds; nothing where it cannot be read."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(file: Path) -> str | None:

@@ -1,6 +1,8 @@
 """Training sweeps: every depth, decay, initial scale and seed of a plan as a labelled dataset."""
 
 import hashlib
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +14,8 @@ import torch
 from phase_utils._check import Array, integer, non_negative
 from phase_utils._extras import brought_by
 from phase_utils.sweeps import chunks
-from phase_utils.sweeps.workers import checked_client
+from phase_utils.sweeps.store import Store
+from phase_utils.sweeps.workers import checked_client, completed
 from phase_utils.theory.moments import Moments
 from phase_utils.training import devices
 from phase_utils.training.modules import ModuleProblem
@@ -130,24 +133,58 @@ def sweep(
         "chunks": plan.describe(axes["depth"].tolist()),
         "phase_utils_version": metadata.version("phase-utils"),
     }
-    disk = None
-    if store is not None:
-        from phase_utils.sweeps.store import Store
-
+    work = _Work(tuple(networks), tuple(axes.values()), settings, str(place))
+    if store is None:
+        values = run(plan, _trained, work, client=client, progress=progress)
+    else:
         empty = {
             name: np.full(shape, np.nan) if dtype.kind == "f" else np.zeros(shape, dtype)
             for name, dtype in chunks.FIELDS.items()
         }
-        disk = Store(store, labelled(empty, axes, attributes), plan)
-    values = chunks.run(
-        plan,
-        _trained,
-        _Work(tuple(networks), tuple(axes.values()), settings, str(place)),
-        store=disk,
-        client=client,
-        progress=progress,
-    )
+        with Store(store, labelled(empty, axes, attributes), plan) as disk:
+            values = run(plan, _trained, work, store=disk, client=client, progress=progress)
     return labelled(values, axes, attributes)
+
+
+def run(
+    plan: chunks.Plan,
+    train: Callable[[Any, chunks.Chunk], chunks.Values],
+    work: Any,
+    *,
+    store: Store | None = None,
+    client: Any = None,
+    progress: bool | None = None,
+) -> chunks.Values:
+    """Train what the store does not hold; the fields of all networks, arrays of `plan.shape`.
+
+    train(work, chunk) returns the fields of a chunk, arrays of `chunk.shape`.
+    """
+    from tqdm import tqdm
+
+    values = {name: np.zeros(plan.shape, dtype) for name, dtype in chunks.FIELDS.items()}
+    left = plan.chunks if store is None else store.left(values)
+    total = int(np.prod(plan.shape))
+    converged = np.count_nonzero(values["status"] == "converged")
+    with (
+        tqdm(
+            desc="sweep",
+            total=total,
+            initial=total - sum(chunk.networks for chunk in left),
+            unit=" networks",
+            disable=None if progress is None else not progress,
+        ) as bar,
+        closing(completed(train, work, left, client)) as results,
+    ):
+        for chunk, result in results:
+            for name, trained in result().items():
+                # a text that is too long is an error, not cut
+                np.copyto(values[name][chunk.region], trained, casting="safe")
+            if store is not None:
+                store.write(chunk, values)
+            converged += np.count_nonzero(values["status"][chunk.region] == "converged")
+            bar.set_postfix({"converged": f"{converged:,}"}, refresh=False)
+            bar.update(chunk.networks)
+    return values
 
 
 @dataclass(frozen=True)
