@@ -1,8 +1,14 @@
-"""Sweeps on a Dask cluster of two processes: the same bits, also when a worker dies in mid-run."""
+"""Sweeps on a Dask cluster: the same bits, also when workers die or never come."""
 
 import builtins
 import os
 import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -121,9 +127,191 @@ def test_an_error_of_one_item_is_raised_where_its_result_is_asked_for(client, re
     assert results == {0: 0, 1: 10, 2: 20, 4: 40, 5: 50}
 
 
+# Without workers
+
+
+@pytest.fixture
+def empty():
+    """A cluster in this process without workers, and its client."""
+    with (
+        distributed.LocalCluster(
+            n_workers=0, processes=False, protocol="tcp", dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield cluster, client
+
+
+def hurry(patch, warn, stop):
+    patch.setattr(workers, "WARN_AFTER", warn)
+    patch.setattr(workers, "STOP_AFTER", stop)
+    patch.setattr(workers, "POLL", 0.05)
+
+
+def test_without_workers_a_sweep_warns_stops_and_is_resumed(empty, here, tmp_path, monkeypatch):
+    _, client = empty
+    hurry(monkeypatch, 0.2, 0.6)
+    begun = time.monotonic()
+    with (
+        pytest.warns(RuntimeWarning, match=r"no worker at .* for 0.2 s, and 0.6 s are") as warned,
+        pytest.raises(TimeoutError, match=r"no worker at .* for 0.6 s: start workers, or wait"),
+    ):
+        pu.sweep(MOMENTS, **PLAN, client=client, store=tmp_path / "x.zarr")
+    assert time.monotonic() - begun > 0.6
+    assert [w.filename for w in warned] == [__file__]
+    assert pu.sweep(MOMENTS, **PLAN, store=tmp_path / "x.zarr").identical(here)
+
+
+def test_the_times_that_are_waited_are_those_of_the_docstring():
+    for seconds in (workers.WARN_AFTER, workers.STOP_AFTER):
+        assert f"{seconds:g} s" in " ".join(pu.sweep.__doc__.split())
+
+
+def test_workers_that_come_late_are_waited_for(empty, here, monkeypatch):
+    cluster, client = empty
+    hurry(monkeypatch, 0.2, 60)
+    timer = threading.Timer(0.6, cluster.scale, [1])
+    timer.start()
+    with pytest.warns(RuntimeWarning, match="no worker"):
+        assert pu.sweep(MOMENTS, **PLAN, client=client).identical(here)
+    timer.join()
+
+
+def test_workers_that_go_are_missed_and_those_that_follow_go_on(empty, here, tmp_path, monkeypatch):
+    cluster, client = empty
+    hurry(monkeypatch, 0.2, 60)
+    cluster.scale(1)
+    write, written = Store.write, []
+
+    def leaving(store, chunk, values):
+        write(store, chunk, values)
+        written.append(chunk.index)
+        if len(written) == 5:
+            cluster.scale(0)
+            threading.Timer(2, cluster.scale, [1]).start()
+
+    monkeypatch.setattr(Store, "write", leaving)
+    with pytest.warns(RuntimeWarning, match="no worker"):
+        ds = pu.sweep(MOMENTS, **PLAN, client=client, store=tmp_path / "x.zarr")
+    assert ds.identical(here)
+    assert sorted(written) == list(range(NETWORKS))
+
+
+WAITS = """
+import sys
+import distributed, torch
+import phase_utils as pu
+import test_sweep_dask as t
+
+torch.set_num_threads(1)
+t.sweeps.BATCH_BYTES["cpu"] = 1
+with distributed.Client(sys.argv[1]) as client:
+    pu.sweep(t.MOMENTS, **t.PLAN, client=client, store=sys.argv[2])
+"""
+
+
+def test_a_sweep_killed_while_it_waits_is_resumed(empty, here, tmp_path):
+    cluster, _ = empty
+    store = tmp_path / "x.zarr"
+    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    code = [sys.executable, "-c", WAITS, cluster.scheduler_address, str(store)]
+    with subprocess.Popen(code, env={**os.environ, "PYTHONPATH": path}) as waiting:
+        until(lambda: (store / "sweep.json").exists() and not (store / ".new").exists())
+        waiting.kill()
+    assert (store / ".lock").exists()
+    assert pu.sweep(MOMENTS, **PLAN, store=store).identical(here)
+
+
+def until(true, seconds=60.0):
+    begun = time.monotonic()
+    while not true():
+        assert time.monotonic() - begun < seconds
+        time.sleep(0.02)
+
+
+# Scheduler lost
+
+
+@contextmanager
+def own_processes():
+    """Start a scheduler, and workers of it, by functions; all end with the block."""
+    started = []
+
+    def start(*words):
+        command = [sys.executable, "-m", "dask", *words, "--no-dashboard"]
+        started.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def test_a_scheduler_that_is_lost_stops_the_sweep_and_another_one_resumes_it(
+    here, tmp_path, monkeypatch
+):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    write, written = Store.write, []
+    with own_processes() as start:
+
+        def cluster():
+            one = start("scheduler", "--host", "127.0.0.1", "--port", str(port))
+            start("worker", address, "--nthreads", "1", "--no-nanny")
+            return one
+
+        first = cluster()
+
+        def losing(store, chunk, values):
+            write(store, chunk, values)
+            written.append(chunk.index)
+            if len(written) == 7:
+                first.kill()
+
+        monkeypatch.setattr(Store, "write", losing)
+        with (
+            distributed.Client(address, timeout="60s") as client,
+            pytest.raises(ConnectionError, match=f"scheduler at {address} was lost or restarted"),
+        ):
+            pu.sweep(MOMENTS, **PLAN, client=client, store=tmp_path / "x.zarr")
+        assert 7 <= len(written) < NETWORKS
+        first.wait()
+        cluster()
+        with distributed.Client(address, timeout="60s") as client:
+            ds = pu.sweep(MOMENTS, **PLAN, client=client, store=tmp_path / "x.zarr")
+        assert sorted(written) == list(range(NETWORKS))  # none twice
+    assert ds.identical(here)
+
+
+def test_a_restart_by_the_client_is_a_lost_scheduler(client, tmp_path, monkeypatch):
+    write = Store.write
+
+    def restarting(store, chunk, values):
+        write(store, chunk, values)
+        if chunk.index == 3:
+            client.restart()
+
+    monkeypatch.setattr(Store, "write", restarting)
+    with pytest.raises(ConnectionError, match="lost or restarted"):
+        pu.sweep(MOMENTS, **PLAN, client=client, store=tmp_path / "x.zarr")
+
+
 def test_a_client_must_be_one():
     with pytest.raises(ValueError, match=r"client must be a distributed.Client, got str"):
         pu.sweep(MOMENTS, **PLAN, client="tcp://localhost:8786")
+
+
+def test_a_client_must_be_connected(empty):
+    cluster, _ = empty
+    other = distributed.Client(cluster, set_as_default=False)
+    other.close()
+    with pytest.raises(ValueError, match="connected and synchronous, got one that is closed"):
+        pu.sweep(MOMENTS, **PLAN, client=other)
 
 
 def test_without_dask_the_message_says_what_to_install(monkeypatch):

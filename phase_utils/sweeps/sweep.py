@@ -75,9 +75,11 @@ def sweep(
     device : "auto" (CUDA where there is one, else the CPU) or a torch device.
     store : folder of a zarr store. It gets each chunk when it is trained, and the same sweep with
         the same store goes on where it stopped: what is there is read, what is damaged or missing
-        is trained. One process at a time.
+        is trained. One run at a time: another one is refused, and one that was killed blocks none.
+        Where nothing can be written, a store that is done can be read.
     client : a `distributed.Client`: the chunks are trained by the workers of that Dask cluster,
-        each of which needs this package and the device.
+        each of which needs this package and the device. Workers may come late, die and be replaced:
+        a warning comes when there has been none for 10 s, an error after 300 s.
     progress : whether to show a progress bar; None shows it where stderr is a terminal.
 
     Returns
@@ -90,10 +92,15 @@ def sweep(
     Raises
     ------
     ValueError
-        For an argument out of range, and for a store that holds anything but this sweep, before
-        anything is trained.
+        For an argument out of range, and for a store that holds anything but this sweep, is in use
+        by another run, or can be neither made nor written, before anything is trained.
     ImportError
         For a client without the package distributed.
+    TimeoutError, ConnectionError
+        When the cluster has had no worker for 300 s, and when its scheduler is lost or restarted.
+        What is stored is kept: the same sweep goes on from it.
+    OSError
+        When a chunk cannot be stored, because the disk is full, say; the others are kept.
 
     Notes
     -----

@@ -129,11 +129,11 @@ class _Cluster:
         while True:
             try:
                 return future.result(timeout=patience)
-            except CancelledError:
-                raise self.lost() from None
-            except TimeoutError:
+            except (CancelledError, OSError) as error:
                 if future.status == "error":  # the function's own
                     raise
+                if not isinstance(error, TimeoutError):
+                    raise self.lost() from None
                 self.check()
                 patience *= 2  # a large result on a slow line arrives too
 
