@@ -16,7 +16,7 @@ export PATH := $(BIN):$(PATH)
 # the chapters multiply many small matrices: a second thread only waits for the first
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help venv book zip pdf packages publish links test test-gpu lint format types references requirements clean
+.PHONY: help venv book zip pdf packages publish links test test-gpu scheduled lint format types references requirements clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -77,6 +77,9 @@ test: $(STAMP) ## run all tests: package, chapters against their references, bui
 
 test-gpu: $(STAMP) ## run the tests that need a GPU; fails without one
 	PHASE_BOOK_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu tests/test_devices.py
+
+scheduled: $(STAMP) ## run the long tests that `make test` leaves out: random kills among them
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m scheduled
 
 lint: $(STAMP) ## check style and spelling, the chapters' cells too
 	$(BIN)/typos
