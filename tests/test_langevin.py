@@ -178,7 +178,7 @@ GOOD = {"gamma": 0.1, "temperature": 0.1, "dt": 0.1, "steps": 20}
         ({"every": 1.5}, "every must be an integer >= 1, got 1.5"),
         ({"seed": [1, 2]}, "seed must be a scalar or have 3 entries, got 2"),
         ({"seed": [1, 2, 2]}, "seed must be distinct for every chain, got repeats"),
-        ({"seed": -1}, "seed must be an integer >= 0"),
+        ({"seed": -1}, "seed must be >= 0"),
         ({"event": 0.3}, "event must be a callable of the weights, got float"),
         ({"event": lambda w: w[0].sum()}, "event must return 3 booleans"),
         ({"problem": object()}, "problem must be a LinearNetwork"),

@@ -545,7 +545,7 @@ class Returning:
         ({"init": INIT[0]}, "init must be a sequence of tensors, got Tensor"),
         ({"init": [w.numpy() for w in INIT]}, "init must be a sequence of tensors"),
         ({"init": []}, "init must hold one tensor or more"),
-        ({"init": INIT[:1]}, r"init must have shapes \(\(3, 2\), \(1, 3\)\) per network"),
+        ({"init": INIT[:1]}, r"init must have shapes \(\(3, 2\), \(1, 3\)\) like the problem"),
         ({"init": (INIT[0], INIT[1][:1])}, "same number >= 1 of networks"),
         ({"init": tuple(w[:0] for w in INIT)}, "same number >= 1 of networks"),
         ({"init": (INIT[0], INIT[1].float())}, "one dtype"),

@@ -8,12 +8,13 @@ import numpy as np
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from phase_utils._check import integer
+from phase_utils._check import flag, integer
 from phase_utils.diagnosis.continuation import follow
 from phase_utils.diagnosis.landau import Landau, expand_landau
 from phase_utils.diagnosis.origin import Origin, expand_origin, trivial_point
-from phase_utils.diagnosis.quotient import Quotient, collapse_quotient
-from phase_utils.training.modules import LossFunction, ModuleProblem
+from phase_utils.diagnosis.quotient import MOST_STARTS, Quotient, collapse_quotient
+from phase_utils.training.modules import ModuleProblem
+from phase_utils.training.trials import LossFunction
 
 EXCESS = 1e-5  # of q over gamma_origin that counts; a weaker first-order transition is not seen
 NEAR = 1e-4  # R in units of that of unit-gain weights, below which a start went to the origin
@@ -99,7 +100,7 @@ def diagnose(
     ----------
     model, loss_fn, data, decayed, device : as for `ModuleProblem`.
     hysteresis : also follow the learned state up to its end, which takes longest.
-    starts : ascents of the collapse quotient; steps : most steps of each stage of them.
+    starts : from 1 to 10,000, ascents of the collapse quotient; steps : most steps of each stage.
     seed : of all that is random.
     progress : show progress bars.
 
@@ -113,9 +114,11 @@ def diagnose(
     Raises
     ------
     ValueError
-        As `ModuleProblem` does, and for starts or steps < 1.
+        As `ModuleProblem` does, and for other arguments out of range.
     """
-    starts, steps = integer("starts", starts, minimum=1), integer("steps", steps, minimum=1)
+    starts = integer("starts", starts, minimum=1, maximum=MOST_STARTS)
+    steps, seed = integer("steps", steps, minimum=1), integer("seed", seed, minimum=0)
+    hysteresis, progress = flag("hysteresis", hysteresis), flag("progress", progress)
     problem = ModuleProblem(model, loss_fn, data, decayed=decayed, device=device)
     bar = tqdm(total=4 if hysteresis else 3, desc="diagnosis", disable=not progress)
     trivial = trivial_point(problem)

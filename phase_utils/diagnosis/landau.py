@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from phase_utils._check import instance, integer
 from phase_utils.diagnosis.krylov import project, solve
-from phase_utils.diagnosis.origin import Origin, TrivialPoint, curvature
-from phase_utils.training.modules import ModuleProblem
+from phase_utils.diagnosis.origin import Origin, TrivialPoint, checked_trivial, curvature
+from phase_utils.training.modules import ModuleProblem, checked_problem
 
+MOST = 1000  # starts, or iterations from each
 AMPLITUDES = 3  # of the gradients: each removes one more order of the remainder
 SAMPLE_AMPLITUDES = 5
 REACH = 0.005  # the least amplitude, for inputs of size one
@@ -50,15 +52,22 @@ def expand_landau(
 
     Parameters
     ----------
-    starts : single coordinates (modes inside one hidden unit, where the cubic form is extremal) and
-        as many random vectors (all units, which a tanh-like quartic form prefers).
-    iterations : of the ascent of |C| and of the descent of Q, from each start.
+    starts : from 1 to 1000, single coordinates (modes inside one hidden unit, where the cubic form
+        is extremal) and as many random vectors (all units, which a tanh-like quartic form prefers).
+    iterations : from 0 to 1000, of the ascent of |C| and of the descent of Q, from each start.
 
     Raises
     ------
     ValueError
-        Without a positive gamma_origin from a Hessian: there is nothing to expand.
+        Without a positive gamma_origin from a Hessian: there is nothing to expand. Also for
+        anything but a `ModuleProblem` with its own `Origin`, and for numbers out of range.
     """
+    checked_problem(problem)
+    instance("origin", origin, Origin, "an Origin, as expand_origin returns it")
+    checked_trivial(problem, origin.trivial)
+    starts = integer("starts", starts, minimum=1, maximum=MOST)
+    iterations = integer("iterations", iterations, minimum=0, maximum=MOST)
+    seed = integer("seed", seed, minimum=0)
     if not origin.smooth or origin.gamma is None or origin.gamma <= 0:
         raise ValueError("origin must have gamma > 0 from a Hessian, got none")
     value, trivial = -2 * origin.gamma, origin.trivial

@@ -8,9 +8,11 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
+from phase_utils._check import instance, integer
 from phase_utils.diagnosis.krylov import lowest
 from phase_utils.diagnosis.shallow import shallow_origin
-from phase_utils.training.modules import ModuleProblem
+from phase_utils.training.modules import ModuleProblem, checked_problem
+from phase_utils.training.tensors import floating
 
 NORMALISING = (
     nn.modules.batchnorm._NormBase,
@@ -64,7 +66,11 @@ class Origin:
 
 
 def trivial_point(problem: ModuleProblem) -> TrivialPoint:
-    """Return the trivial point of a module: w = 0, and theta by minimisation of l0(0, theta)."""
+    """Return the trivial point of a module: w = 0, and theta by minimisation of l0(0, theta).
+
+    Raises ValueError for anything but a `ModuleProblem`.
+    """
+    checked_problem(problem)
     free = ~problem.mask
     point = torch.where(problem.mask, 0.0, problem.start)
     natural = problem.random(1.0, [0])[0]
@@ -116,8 +122,15 @@ def expand_origin(
     Returns
     -------
     Origin
+
+    Raises
+    ------
+    ValueError
+        For anything but a `ModuleProblem`, with its own `TrivialPoint` or None.
     """
-    trivial = trivial_point(problem) if trivial is None else trivial
+    checked_problem(problem)
+    seed = integer("seed", seed, minimum=0)
+    trivial = trivial_point(problem) if trivial is None else checked_trivial(problem, trivial)
     closed = shallow_origin(problem, trivial.weights) if _needs_closed(problem, trivial) else None
     if closed is not None:
         gamma, reason = closed
@@ -135,6 +148,13 @@ def expand_origin(
         return Origin(0.0, 0.0, "", trivial, None, True)
     value, mode, residual = lowest(apply, start)
     return Origin(-value / 2, residual / 2, "", trivial, mode, True)
+
+
+def checked_trivial(problem: ModuleProblem, trivial: TrivialPoint) -> TrivialPoint:
+    """Return the trivial point, or raise ValueError where it is not one of this problem."""
+    instance("trivial", trivial, TrivialPoint, "a TrivialPoint, as trivial_point returns it")
+    floating("trivial.weights", trivial.weights, problem.size)
+    return trivial
 
 
 def curvature(

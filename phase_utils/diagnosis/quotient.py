@@ -7,16 +7,18 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from phase_utils._check import Array
-from phase_utils.diagnosis.origin import TrivialPoint
+from phase_utils._check import Array, flag, integer, scalar
+from phase_utils.diagnosis.origin import TrivialPoint, checked_trivial
 from phase_utils.training.minimisers import minimise
-from phase_utils.training.modules import ModuleProblem
+from phase_utils.training.modules import ModuleProblem, checked_problem
 from phase_utils.training.quasi_newton import Lbfgs
+from phase_utils.training.tensors import floating
 from phase_utils.training.train import flat_evaluate
 
 STATE = 4e7  # numbers that the minimiser may hold at once: 320 MB
 FIRST = 8  # most attempts to find a decay at which some start learns
 MEMORY = 8  # pairs of the minimiser
+MOST_STARTS = 10_000
 ROUNDING = 32 * np.finfo(float).eps  # of a loss, relative
 
 
@@ -63,11 +65,22 @@ def collapse_quotient(
     Parameters
     ----------
     soft : (k, P) unit vectors of soft modes, or None.
-    starts : int >= 1, how many.
-    scale : decay of the first training; default: a tenth of l_triv over R of weights of unit gain,
-        lowered until some start learns.
+    starts : int from 1 to 10,000, how many.
+    scale : float > 0, decay of the first training; default: a tenth of l_triv over R of weights of
+        unit gain, lowered until some start learns.
     steps : most steps of each of the two stages.
+
+    Raises
+    ------
+    ValueError
+        For anything but a `ModuleProblem` with its `TrivialPoint`, and for numbers out of range.
     """
+    trivial = checked_trivial(checked_problem(problem), trivial)
+    soft = None if soft is None else floating("soft", soft, None, problem.size).to(problem.start)
+    starts = integer("starts", starts, minimum=1, maximum=MOST_STARTS)
+    scale = None if scale is None else scalar("scale", scale, minimum=0, strict=True)
+    steps, seed = integer("steps", steps, minimum=1), integer("seed", seed, minimum=0)
+    flag("progress", progress)
     rows = _starts(problem, trivial, soft, starts, seed)
     held = 8 * (2 * MEMORY + 16) * problem.size / 8
     batch = int(np.clip(STATE / held, 1, starts))

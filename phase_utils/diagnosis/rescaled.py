@@ -5,7 +5,7 @@ square norm of the rescaled parameters at every scale; weight decay and the weig
 enter afterwards, so that one evaluation serves every gamma and every beta.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from phase_utils._check import Array, non_negative, numeric, scalar
+from phase_utils._check import Array, function, names, non_negative, numeric, scalar, shown
 from phase_utils.training.modules import ModuleProblem
+from phase_utils.training.trials import LossFunction, copied
 
 RESOLUTION = 1e-9  # of the range of the total: shallower dips are rounding
 CHANGE = 4.0  # of curvature between neighbours, above which no parabola is trusted
@@ -59,7 +60,12 @@ class RescaledLandscape:
         if unknown := sorted(set(weights) - set(self.terms)):
             raise ValueError(f"weights must name terms {', '.join(self.terms)}, got {unknown}")
         factors = {k: scalar(k, weights.get(k, 1.0)) for k in self.terms}
-        return gamma * self.square + sum(factors[k] * v for k, v in self.terms.items())
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = gamma * self.square + sum(factors[k] * v for k, v in self.terms.items())
+        if not np.isfinite(total).all():
+            given = ", ".join(f"{k} = {v:g}" for k, v in {"gamma": gamma, **factors}.items())
+            raise ValueError(f"gamma and weights must leave the total finite, got {given}")
+        return np.asarray(total)
 
     def minima(self, gamma: float = 0.0, **weights: float) -> RescaledMinima:
         """Local minima of `total`; a = 0 is one where the total rises from it, or is constant.
@@ -97,7 +103,7 @@ class RescaledLandscape:
 
 def rescaled_landscape(
     model: nn.Module,
-    loss_fn: Callable[[Any, Any], Tensor] | Mapping[str, Callable[[Any, Any], Tensor]],
+    loss_fn: LossFunction | Mapping[str, LossFunction],
     data: tuple[Any, Any],
     scales: Sequence[float] | Array,
     *,
@@ -124,16 +130,13 @@ def rescaled_landscape(
     if len(a) < 2 or np.any(np.diff(a) <= 0):
         raise ValueError("scales must be at least 2 ascending numbers")
     losses = dict(loss_fn) if isinstance(loss_fn, Mapping) else {"loss": loss_fn}
-    if not losses:
-        raise ValueError("loss_fn must be a function or name at least one, got none")
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    own = [name for name, _ in model.named_parameters()]
-    chosen = own if parameters is None else list(parameters)
-    if not chosen or not set(chosen) <= set(own):
-        raise ValueError(
-            f"parameters must name some of {', '.join(own) or 'none'}, got {parameters}"
-        )
+    if not losses or not all(isinstance(name, str) for name in losses):
+        raise ValueError(f"loss_fn must be a function or name at least one, got {shown(loss_fn)}")
+    for loss in losses.values():
+        function("loss_fn", loss, "the model's output and y")
+    own = [name for name, _ in copied(model).named_parameters()]
+    wanted = own if parameters is None else parameters
+    chosen = names("parameters", wanted, own, "parameters of the model")
     terms: dict[str, Array] = {}
     square = np.zeros_like(a)
     for name, loss in losses.items():

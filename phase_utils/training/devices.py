@@ -2,12 +2,16 @@
 
 import torch
 
+from phase_utils._check import shown
 
-def resolve(device: str) -> torch.device:
+
+def resolve(device: str | torch.device) -> torch.device:
     """Return the torch device called `device`; "auto" is CUDA where there is one, else the CPU.
 
     Raises ValueError for a device that is not present or cannot hold float64 numbers.
     """
+    if not isinstance(device, str | torch.device):
+        raise ValueError(f"device must be auto or a torch device, got {shown(device)}")
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -17,10 +21,12 @@ def resolve(device: str) -> torch.device:
         return probe.device
     except (RuntimeError, AssertionError, TypeError, ImportError):
         raise ValueError(
-            f"device must be auto or a torch device with float64 present here, got {device!r}"
+            f"device must be auto or a torch device with float64 present here, got {shown(device)}"
         ) from None
 
 
 def name(device: torch.device) -> str:
     """Return what a reader calls the device: "cpu", or the name of the GPU."""
+    if not isinstance(device, torch.device):
+        raise ValueError(f"device must be a torch.device, got {shown(device)}")
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -14,10 +14,12 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
-from phase_utils._check import Array, integer, non_negative, scalar
+from phase_utils._check import MOST_LAYERS, Array, instance, integer, integers, scalar
 from phase_utils.theory.landscape import Landscape
 from phase_utils.theory.moments import Moments
-from phase_utils.training.networks import LARGEST_SEED, LinearNetwork
+from phase_utils.training import devices
+from phase_utils.training.networks import LinearNetwork
+from phase_utils.training.tensors import precision
 
 HALVINGS = 60  # of the perturbation, until it keeps the start below the pass
 EDGE = 1e-10  # relative to E[y^2]: a basin this shallow cannot be told from rounding
@@ -52,6 +54,7 @@ def learning_basin(land: Landscape, gamma: Any) -> LearningBasin:
     ValueError
         Where nothing can be learned at this gamma; the message says from where on.
     """
+    instance("land", land, Landscape, "a Landscape")
     gamma = scalar("gamma", gamma, minimum=0, strict=True)
     if not 1 <= land.depth < np.inf:
         raise ValueError(f"depth must be >= 1 and finite, got {land.depth:g}")
@@ -97,7 +100,7 @@ def learning_basin_init(
     Parameters
     ----------
     moments : of the data, one output.
-    depth, width, noise_variance : of the network, as for `LinearNetwork`; depth an integer >= 1.
+    depth, width, noise_variance : of the network, as for `LinearNetwork`; depth >= 1.
     gamma : weight decay > 0, of the penalty gamma |w|^2.
     seed : int in 0..2^53, or (n,) of them, one network each. It draws the hidden directions (signs
         of the neurons where there is noise, whose best states have neurons of equal size) and the
@@ -106,7 +109,7 @@ def learning_basin_init(
     perturbation : >= 0, standard deviation of what is added to each weight, in units of the
         largest that its layer can hold, B / sqrt(weights). It is halved until the loss of the start
         is below the pass by at least half of what it would be without.
-    device, dtype : of the weights.
+    device, dtype : of the weights; torch.float64 or torch.float32.
 
     Returns
     -------
@@ -119,9 +122,11 @@ def learning_basin_init(
         For an argument out of range, and where no learned state exists at this gamma; the message
         then says at which gamma the last one ends.
     """
-    depth = integer("depth", depth, minimum=1)
-    land = Landscape(moments, depth, width, noise_variance)
+    depth = integer("depth", depth, minimum=1, maximum=MOST_LAYERS)
+    seeds, location = integers("seed", seed).tolist(), devices.resolve(device)
+    precision("dtype", dtype)
     network = LinearNetwork(moments, depth, width, noise_variance)
+    land = Landscape(moments, depth, width, noise_variance)
     place = scalar("place", place, minimum=0, strict=True)
     if place >= 1:
         raise ValueError(f"place must be < 1, got {place:g}")
@@ -132,13 +137,13 @@ def learning_basin_init(
         low = brentq(lambda B: float(land.balanced_loss(B, gamma)) - basin.passage, low, basin.B)
     B = low + place * (basin.B - low)
     beta = _best_of_norm(moments, network.noise_factor, B ** (depth + 1))
-    rows = [_draw(network, beta, B, s) for s in _seeds(seed)]
+    rows = [_draw(network, beta, B, s) for s in seeds]
     exact, shift = (
         tuple(torch.stack([row[part][layer] for row in rows]) for layer in range(depth + 1))
         for part in (0, 1)
     )
     start = _perturbed(network, exact, shift, float(gamma), size, basin)
-    return tuple(w.to(device=device, dtype=dtype) for w in start)
+    return tuple(w.to(device=location, dtype=dtype) for w in start)
 
 
 def _beyond(land: Landscape, gamma: float) -> str:
@@ -146,15 +151,10 @@ def _beyond(land: Landscape, gamma: float) -> str:
         return "moments must have E[xy] != 0 and finite noise: no network learns without a signal"
     ends = [spinodal.gamma for spinodal in land.spinodals()]
     end = max(ends) if ends else land.transitions()[-1].gamma
-    return f"gamma must be < {end:.12g}, where the last learned state ends, got {gamma:.12g}"
-
-
-def _seeds(seed: Any) -> list[int]:
-    seeds = np.atleast_1d(non_negative("seed", seed, ndim=(0, 1)))
-    wrong = (seeds != np.round(seeds)) | (seeds > LARGEST_SEED)
-    if np.any(wrong):
-        raise ValueError(f"seed must be integers <= 2^53, got {seeds[wrong][0]:.17g}")
-    return [int(s) for s in seeds]
+    return (
+        f"gamma must be < {end:.12g}, where the last learned state at this noise_variance ends, "
+        f"got {gamma:.12g}"
+    )
 
 
 def _best_of_norm(moments: Moments, noise_factor: float, norm: float) -> Array:

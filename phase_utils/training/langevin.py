@@ -9,10 +9,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phase_utils._check import Array, integer, non_negative
+from phase_utils._check import (
+    MOST_STEPS,
+    Array,
+    flag,
+    function,
+    integer,
+    non_negative,
+    one_of,
+    shown,
+)
 from phase_utils.training.noise import ChainNoise
 from phase_utils.training.rows import total_square
 from phase_utils.training.train import as_problem, checked_weights, flat_evaluate, views
+from phase_utils.training.trials import tried
 
 Event = Callable[[tuple[Tensor, ...]], Tensor]
 
@@ -62,8 +72,7 @@ class Chains:
             replicas - 1 differ in their seed alone. Chains that are nan are left out; an error from
             fewer than two is nan.
         """
-        if name not in (*OBSERVABLES, "passage"):
-            raise ValueError(f"name must be one of {', '.join(OBSERVABLES)}, passage, got {name!r}")
+        one_of("name", name, (*OBSERVABLES, "passage"))
         size = integer("replicas", replicas, minimum=1)
         values = getattr(self, name)
         if len(values) % size:
@@ -105,9 +114,9 @@ def langevin(
     temperature : float > 0 or (n,), in units of the loss.
     dt : float > 0 or (n,), in units of w^2 / loss. Accepted steps should be the rule: see
         `Chains.acceptance`.
-    steps : int >= 1, per chain. Physical time is steps times dt.
+    steps : int from 1 to 10^8, per chain. Physical time is steps times dt.
     burn_in : int >= 0, steps before the averages begin.
-    every : int >= 1, steps between measurements.
+    every : int >= 1, steps between measurements, of which one at least must follow burn_in.
     seed : int >= 0, from which n seeds are spawned; or (n,) distinct integers, one per chain. The
         noise of a chain depends on its seed and number of weights alone, not on the batch.
     event : callable of the weights (a tuple of tensors (m, ...), m <= n) that returns a boolean
@@ -137,12 +146,18 @@ def langevin(
     decay = torch.from_numpy(_rows("gamma", gamma, n)).to(first)
     T = torch.from_numpy(_rows("temperature", temperature, n, positive=True)).to(first)
     tau = torch.from_numpy(_rows("dt", dt, n, positive=True)).to(first)
-    steps = integer("steps", steps, minimum=1)
+    steps = integer("steps", steps, minimum=1, maximum=MOST_STEPS)
     burn_in, every = integer("burn_in", burn_in, minimum=0), integer("every", every, minimum=1)
     if burn_in >= steps:
         raise ValueError(f"burn_in must be less than steps = {steps}, got {burn_in}")
-    if event is not None and not callable(event):
-        raise ValueError(f"event must be a callable of the weights, got {type(event).__name__}")
+    if steps - steps % every <= burn_in:
+        raise ValueError(
+            f"every must leave a measurement between burn_in = {burn_in} and steps = {steps}, "
+            f"got {every}"
+        )
+    if event is not None:
+        function("event", event, "the weights")
+    flag("trace", trace)
     noise = ChainNoise(seed, n)
 
     with torch.no_grad():
@@ -256,11 +271,14 @@ class _Run:
         if self.event is None:
             return
         s = self.state
-        holds = self.event(views(s["x"], self.shapes))
-        if holds.shape != s["f"].shape or holds.dtype != torch.bool:
-            raise ValueError(
-                f"event must return {len(s['f'])} booleans, got {tuple(holds.shape)} {holds.dtype}"
-            )
+        weights = views(s["x"], self.shapes)
+        if done:
+            holds = self.event(weights)
+        else:
+            holds = tried("event must be a function of the weights", self.event, weights)
+        fits = isinstance(holds, Tensor) and holds.dtype == torch.bool
+        if not fits or holds.shape != s["f"].shape:
+            raise ValueError(f"event must return {len(s['f'])} booleans, got {shown(holds)}")
         s["passed"] = torch.where(holds & (s["passed"] < 0), float(done), s["passed"])
 
     def _measure(self, average: bool, trace: bool) -> None:

@@ -1,7 +1,7 @@
 """Any torch module and loss as a function of its weights, for many sets of weights at once."""
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy, deepcopy
 from itertools import pairwise
 from typing import Any
@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
+from phase_utils._check import function, instance, integer, integers, names, scalar, shown
 from phase_utils.training import devices
 from phase_utils.training.networks import gaussian_weights
+from phase_utils.training.tensors import floating, networks, samples
 from phase_utils.training.train import views
+from phase_utils.training.trials import LossFunction, applied, compared, copied
 
 ACTIVATIONS = 2e7  # numbers that the layers of one forward pass may hold: 160 MB, more with a graph
-LossFunction = Callable[[Any, Any], Tensor]
 
 
 class ModuleProblem:
@@ -26,7 +28,9 @@ class ModuleProblem:
     ----------
     model : torch.nn.Module, copied and cast to float64; its own mode (train or eval) is kept.
     loss_fn : loss_fn(model(x), y) -> scalar, the mean over samples.
-    data : (x, y), tensors or arrays, first axis the n samples; floating numbers become float64.
+    data : (x, y), tensors or arrays, first axis the n samples; floating numbers become float64,
+        tensors leave their graph. A y of shape (n,) beside outputs (n, 1) is refused where the loss
+        compares every output with every y.
     decayed : names of the decayed parameters, as in `model.named_parameters()`. Default: all of two
         or more dimensions, so that biases and gains are free.
     device : "auto", "cpu", "cuda", ...
@@ -55,28 +59,19 @@ class ModuleProblem:
         decayed: Iterable[str] | None = None,
         device: str = "cpu",
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise ValueError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-        if not isinstance(data, tuple | list) or len(data) != 2:
-            raise ValueError(f"data must be a pair (x, y), got {type(data).__name__}")
         place = devices.resolve(device)
-        self.model = deepcopy(model).to(device=place, dtype=torch.float64)
-        self.loss_fn = loss_fn
-        self.x, self.y = (_tensor(name, v, place) for name, v in zip("xy", data, strict=True))
-        if len(self.x) != len(self.y) or not len(self.x):
-            raise ValueError(
-                f"data must have as many x as y, at least one, got {len(self.x)} and {len(self.y)}"
-            )
+        self.model = copied(model).to(device=place, dtype=torch.float64)
+        self.loss_fn: LossFunction = function("loss_fn", loss_fn, "the model's output and y")
+        self.x, self.y = (v.double() if v.is_floating_point() else v for v in samples(data, place))
         parameters = dict(self.model.named_parameters())
         self.names = tuple(parameters)
         chosen = {k for k, p in parameters.items() if p.ndim >= 2}
         if decayed is not None:
-            chosen = set(decayed)
-        unknown = sorted(chosen - set(self.names))
-        if unknown or not chosen:
+            chosen = set(names("decayed", decayed, self.names, "parameters of the model"))
+        if not chosen:
             raise ValueError(
-                f"decayed must name parameters of the model, got {unknown or 'none'}; "
-                f"it has {', '.join(self.names) or 'none'}"
+                "decayed must name parameters of the model, which has none of two or more "
+                f"dimensions but {', '.join(self.names) or 'none'}"
             )
         self.decayed = tuple(name for name in self.names if name in chosen)
         self.shapes = tuple(p.shape for p in parameters.values())
@@ -94,6 +89,7 @@ class ModuleProblem:
 
     def subset(self, samples: int, seed: int = 0) -> "ModuleProblem":
         """The same model on `samples` of the samples, drawn without replacement."""
+        samples, seed = integer("samples", samples, minimum=1), integer("seed", seed, minimum=0)
         if samples >= len(self.x):
             return self
         generator = torch.Generator().manual_seed(seed)
@@ -130,6 +126,7 @@ class ModuleProblem:
 
     def random(self, scale: float, seeds: Sequence[int]) -> Tensor:
         """Flattened weights (len(seeds), P), the decayed ones ~ scale * normal / sqrt(fan-in)."""
+        scale, seeds = scalar("scale", scale, minimum=0), integers("seeds", seeds).tolist()
         fan_in = torch.cat(
             [torch.full((s.numel(),), float(max(1, s[1:].numel()))) for s in self.shapes]
         )
@@ -138,24 +135,28 @@ class ModuleProblem:
 
     def data_loss(self, weights: Sequence[Tensor], rows: Tensor | None = None) -> Tensor:
         """l0 of every set of weights, (rows,), on all samples or on its own `rows` (rows, b)."""
-        here, x = self._like(weights[0]), _flat(weights)
+        here, x = self._taken(weights)
         if rows is None:
             return here.losses(x)
+        self._check_samples(rows, len(x))
         with torch.no_grad():
             return vmap(here._on)(x, here.x[rows], here.y[rows])
 
     def penalty(self, weights: Sequence[Tensor]) -> Tensor:
         """R, the square norm of the decayed weights, (rows,)."""
-        return self._like(weights[0]).square(_flat(weights))
+        here, x = self._taken(weights)
+        return here.square(x)
 
     def value_and_gradient(
         self, weights: Sequence[Tensor], gamma: Tensor, rows: Tensor | None = None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """l0 + gamma R and its gradient for all rows, as `data_loss` takes the samples."""
-        here, x = self._like(weights[0]), _flat(weights)
+        here, x = self._taken(weights)
+        floating("gamma", gamma, len(x))
         if rows is None:
             loss, gradient = here.evaluate(x)
         else:
+            self._check_samples(rows, len(x))
             gradient, loss = vmap(grad_and_value(here._on))(x, here.x[rows], here.y[rows])
         kept = x * here.mask
         total = gradient.detach() + 2 * gamma[:, None] * kept
@@ -163,11 +164,12 @@ class ModuleProblem:
 
     def square(self, x: Tensor) -> Tensor:
         """R of flattened weights (rows, P)."""
+        x = self._alike("x", x, None)
         return (x * self.mask).square().sum(1)
 
     def losses(self, x: Tensor) -> Tensor:
         """l0 of flattened weights (rows, P); gradients do not pass."""
-        parts = x.split(self.rows)
+        parts = self._alike("x", x, None).split(self.rows)
         with torch.no_grad():
             if self.rows == 1:  # this module cannot be batched over its weights
                 return torch.stack([self.loss(part[0]) for part in parts])
@@ -175,6 +177,7 @@ class ModuleProblem:
 
     def loss(self, row: Tensor) -> Tensor:
         """l0 of one flattened set of weights (P,), over chunks of samples."""
+        row = self._alike("row", row)
         total = row.new_zeros(())
         for chunk in self.chunks:
             total = total + self._part(row, chunk)
@@ -182,10 +185,11 @@ class ModuleProblem:
 
     def sample_losses(self, row: Tensor) -> Tensor:
         """Loss of every sample, (n,); ValueError where the loss is no mean over samples."""
+        row = self._alike("row", row)
         parts = []
         with torch.no_grad():
             for chunk in self.chunks:
-                out = functional_call(self.model, self.named(row), (self.x[chunk],))
+                out = functional_call(self.model, self._named(row), (self.x[chunk],))
                 each = vmap(lambda o, t: self.loss_fn(o[None], t[None]))(out, self.y[chunk])
                 parts.append(each)
         losses = torch.cat(parts)
@@ -196,6 +200,7 @@ class ModuleProblem:
 
     def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """l0 (rows,) and gradient (rows, P) of flattened weights, a few rows at once."""
+        x = self._alike("x", x, None).detach()
         loss, gradient = x.new_zeros(len(x)), torch.zeros_like(x)
         for rows in torch.arange(len(x), device=x.device).split(self.rows):
             for chunk in self.chunks:
@@ -206,6 +211,7 @@ class ModuleProblem:
 
     def hessian_product(self, row: Tensor, vector: Tensor) -> Tensor:
         """Hessian of l0 at one set of weights (P,) times a vector (P,)."""
+        row, vector = self._alike("row", row), self._alike("vector", vector)
         total = torch.zeros_like(row)
         for chunk in self.chunks:
             with torch.enable_grad():
@@ -218,6 +224,9 @@ class ModuleProblem:
 
     def named(self, row: Tensor) -> dict[str, Tensor]:
         """Parameters by name from one flattened set of weights (P,)."""
+        return self._named(self._alike("row", row))
+
+    def _named(self, row: Tensor) -> dict[str, Tensor]:
         parts = row.split([shape.numel() for shape in self.shapes])
         return {k: p.reshape(s) for k, p, s in zip(self.names, parts, self.shapes, strict=True)}
 
@@ -227,7 +236,32 @@ class ModuleProblem:
         return value if len(self.chunks) == 1 else value * (len(x) / len(self.x))
 
     def _on(self, row: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return self.loss_fn(functional_call(self.model, self.named(row), (x,)), y)
+        return self.loss_fn(functional_call(self.model, self._named(row), (x,)), y)
+
+    def _taken(self, weights: Sequence[Tensor]) -> tuple["ModuleProblem", Tensor]:
+        """The problem in the dtype and on the device of the weights, and those flattened."""
+        networks("weights", weights, self.shapes)
+        return self._like(weights[0]), _flat(weights)
+
+    def _alike(self, name: str, value: Any, *shape: int | None) -> Tensor:
+        """Flattened weights (..., P) of the problem's own dtype and device."""
+        tensor = floating(name, value, *shape, self.size)
+        if (tensor.dtype, tensor.device) != (self.start.dtype, self.start.device):
+            raise ValueError(
+                f"{name} must be {self.start.dtype} on {self.start.device} as the problem, "
+                f"got {tensor.dtype} on {tensor.device}"
+            )
+        return tensor
+
+    def _check_samples(self, rows: Any, n: int) -> None:
+        """Samples to use are (n, b) of int64; asking for their range would make a GPU wait."""
+        fits = isinstance(rows, Tensor) and rows.dtype == torch.int64 and rows.ndim == 2
+        if not fits or len(rows) != n or not rows.numel():
+            raise ValueError(
+                f"rows must be integers ({n}, b), the samples to use, got {shown(rows)}"
+            )
+        if rows.device.type == "cpu" and (rows.min() < 0 or rows.max() >= len(self.x)):
+            raise ValueError(f"rows must be from 0 to {len(self.x) - 1}, got {shown(rows)}")
 
     def _like(self, w: Tensor) -> "ModuleProblem":
         """This problem in the dtype and on the device of `w`."""
@@ -264,9 +298,10 @@ class ModuleProblem:
     def _check_loss(self) -> None:
         probe = self.random(1.0, [0])[0]
         with torch.no_grad(), torch.random.fork_rng():
-            first, second = self.loss(probe), self.loss(probe)
-        if not isinstance(first, Tensor) or first.ndim:
-            raise ValueError("loss_fn must return a scalar, the mean over samples")
+            named = self._named(probe)
+            output = applied(lambda x: functional_call(self.model, named, (x,)), self.x)
+            first = compared(self.loss_fn, output, self.y)
+            second = self.loss(probe)
         if not first.isfinite():
             raise ValueError(f"loss_fn must be finite at random weights, got {float(first)}")
         if not torch.isclose(first, second, rtol=1e-12, atol=0):
@@ -309,19 +344,15 @@ class ModuleProblem:
                 self.rows = 1  # this module cannot be batched over its weights
 
 
+def checked_problem(problem: Any) -> ModuleProblem:
+    """Return a problem, or raise ValueError that says how one is made of a module."""
+    return instance(
+        "problem",
+        problem,
+        ModuleProblem,
+        "a ModuleProblem; ModuleProblem(model, loss_fn, (x, y)) makes one of a module",
+    )
+
+
 def _flat(weights: Sequence[Tensor]) -> Tensor:
     return torch.cat([w.reshape(len(w), -1) for w in weights], dim=1)
-
-
-def _tensor(name: str, value: Any, place: torch.device) -> Tensor:
-    try:
-        tensor = torch.as_tensor(value).detach()
-    except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"data must be arrays or tensors, got {type(value).__name__}") from None
-    if tensor.ndim == 0:
-        raise ValueError(f"data must have samples along the first axis, got a scalar {name}")
-    if tensor.is_floating_point():
-        tensor = tensor.double()
-        if not tensor.isfinite().all():
-            raise ValueError(f"data must be finite, got nan or inf in {name}")
-    return tensor.to(place)

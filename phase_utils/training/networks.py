@@ -9,12 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phase_utils._check import integer, non_negative, numeric, per_layer
+from phase_utils._check import (
+    MOST_LAYERS,
+    fits,
+    instance,
+    integer,
+    integers,
+    non_negative,
+    numeric,
+    per_layer,
+)
 from phase_utils.theory.moments import Moments
+from phase_utils.training import devices
+from phase_utils.training.tensors import floating, networks, precision
 
 Weights = Sequence[Tensor]
-
-LARGEST_SEED = 2**53  # above it float64, which carries seeds in arrays, skips integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +36,9 @@ class LinearNetwork:
     Parameters
     ----------
     moments : the data; d inputs, k outputs.
-    depth : int >= 0, the number D of hidden layers; 0 is ridge regression.
-    width : int >= 1, or one per hidden layer, input side first. Not used for depth 0.
+    depth : int from 0 to 10,000, the number D of hidden layers; 0 is ridge regression.
+    width : int >= 1, or one per hidden layer, input side first. Not used for depth 0. A network may
+        have 2^30 weights.
     noise_variance : float >= 0, or one per hidden layer: variance of the noise on each neuron.
     decay_ratios : one float > 0 per weight matrix, W^(0) first: layer l decays with gamma r_l.
         None means 1 everywhere.
@@ -56,9 +66,8 @@ class LinearNetwork:
     _moved: dict[Any, tuple[Tensor, Tensor]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.moments, Moments):
-            raise ValueError(f"moments must be a Moments, got {type(self.moments).__name__}")
-        depth = integer("depth", self.depth, minimum=0)
+        instance("moments", self.moments, Moments, "a Moments")
+        depth = integer("depth", self.depth, minimum=0, maximum=MOST_LAYERS)
         ratios = (1.0,) * (depth + 1)
         if self.decay_ratios is not None:
             ratios = per_layer("decay_ratios", self.decay_ratios, depth + 1)
@@ -75,6 +84,7 @@ class LinearNetwork:
             ("_moved", {}),
         ):
             object.__setattr__(self, name, value)
+        fits("width", self.width, self.parameters, "a network")
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -103,14 +113,14 @@ class LinearNetwork:
         """Gaussian weights with entries N(0, scale^2), one network per entry of scale and seed.
 
         `scale` (>= 0) and `seed` (int in 0..2^53), scalars or 1-D of equal length, are broadcast
-        to (n,). A seed gives the same normal deviates whatever the scale, the batch or the device.
-        Raises ValueError for anything else.
+        to (n,). A seed gives the same normal deviates whatever the scale, the batch or the device;
+        `dtype` is torch.float64 or torch.float32. Raises ValueError for anything else.
         """
         return gaussian_weights(self.shapes, scale, seed, device=device, dtype=dtype)
 
     def end_to_end(self, weights: Weights) -> Tensor:
         """The linear map beta = U W^(D-1) ... W^(0) of the noise-free network, (n, k, d)."""
-        product = weights[-1]
+        product = self._checked(weights)[-1]
         for w in reversed(weights[:-1]):
             product = product @ w
         return product
@@ -121,12 +131,13 @@ class LinearNetwork:
 
     def penalty(self, weights: Weights) -> Tensor:
         """sum_l r_l |W^(l)|^2, (n,): at a minimum of the loss this is its slope dL/dgamma."""
+        self._checked(weights)
         squares = [r * w.square().sum((1, 2)) for r, w in zip(self.ratios, weights, strict=True)]
         return torch.stack(squares).sum(0)
 
     def data_loss(self, weights: Weights) -> Tensor:
         """E|f(x) - y|^2 over x, y and the noise, exactly, (n,)."""
-        A0, Exy = self._moments_like(weights[0])
+        A0, Exy = self._moments_like(self._checked(weights)[0])
         if not any(self.noises):
             beta = self.end_to_end(weights)
             return (beta * (beta @ A0 - 2 * Exy)).sum((1, 2)) + self.moments.Eyy
@@ -141,7 +152,8 @@ class LinearNetwork:
         self, weights: Weights, gamma: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """data_loss + gamma penalty, (n,) for gamma (n,), and its gradient in every weight."""
-        A0, Exy = self._moments_like(weights[0])
+        A0, Exy = self._moments_like(self._checked(weights)[0])
+        floating("gamma", gamma, len(weights[0]))
         if any(self.noises):
             data, gradients = self._noisy(weights)
         else:
@@ -203,6 +215,9 @@ class LinearNetwork:
             gradients.append(_outer(-2 * above, correlation[level], S @ images[level]))
         return loss, gradients[::-1]
 
+    def _checked(self, weights: Weights) -> Weights:
+        return networks("weights", weights, self.shapes)
+
     def _moments_like(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """A0 (d, d) and E[xy]^T (k, d) in the dtype and on the device of `w`."""
         key = (w.device, w.dtype)
@@ -237,18 +252,17 @@ def gaussian_weights(
 ) -> tuple[Tensor, ...]:
     """Tensors (n, *shape) with entries N(0, scale^2), as `LinearNetwork.initial_weights` says."""
     scales = np.atleast_1d(non_negative("scale", scale, ndim=(0, 1)))
-    seeds = np.atleast_1d(non_negative("seed", seed, ndim=(0, 1)))
-    wrong = (seeds != np.round(seeds)) | (seeds > LARGEST_SEED)
-    if np.any(wrong):
-        raise ValueError(f"seed must be integers <= 2^53, got {seeds[wrong][0]:.17g}")
+    seeds = integers("seed", seed)
+    place, dtype = devices.resolve(device), precision("dtype", dtype)
     if len(scales) != len(seeds) and 1 not in (len(scales), len(seeds)):
         raise ValueError(
             "scale and seed must be scalars or have equal length, "
             f"got {len(scales)} and {len(seeds)}"
         )
     scales, seeds = np.broadcast_arrays(scales, seeds)
-    distinct, index = np.unique(seeds.astype(np.int64), return_inverse=True)
+    distinct, index = np.unique(seeds, return_inverse=True)
     sizes = [prod(shape) for shape in shapes]
+    fits("seed", f"{len(seeds)} of them", len(seeds) * sum(sizes), "all networks")
     normals = torch.stack(
         [
             torch.randn(
@@ -261,7 +275,7 @@ def gaussian_weights(
     )
     drawn = normals[torch.from_numpy(index)] * torch.from_numpy(scales.copy())[:, None]
     return tuple(
-        part.reshape(-1, *shape).to(device=device, dtype=dtype)
+        part.reshape(-1, *shape).to(device=place, dtype=dtype)
         for part, shape in zip(drawn.split(sizes, dim=1), shapes, strict=True)
     )
 

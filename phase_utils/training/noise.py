@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phase_utils._check import Array, integer, numeric
+from phase_utils._check import Array, integers, numeric
 
 
 class ChainNoise:
@@ -20,7 +20,7 @@ class ChainNoise:
         numbers = numeric("seed", seed, ndim=(0, 1))
         if numbers.ndim == 1 and len(numbers) != n:
             raise ValueError(f"seed must be a scalar or have {n} entries, got {len(numbers)}")
-        seeds = [integer("seed", s, minimum=0) for s in numbers.reshape(-1).tolist()]
+        seeds = integers("seed", numbers).tolist()
         if numbers.ndim == 0:
             keys = [[seeds[0], i] for i in range(n)]
         else:

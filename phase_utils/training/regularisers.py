@@ -1,12 +1,12 @@
 """A regulariser for torch models without a trivial phase: a power of the norm of all weights."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from phase_utils._check import scalar
+from phase_utils._check import kind, scalar
 
 
 def norm_power_penalty(parameters: Iterable[Tensor], gamma: Any, power: Any) -> Tensor:
@@ -53,15 +53,20 @@ def norm_power_penalty(parameters: Iterable[Tensor], gamma: Any, power: Any) -> 
 
 def _tensors(parameters: Any) -> list[Tensor]:
     """The parameters as a list in one dtype, wide enough for sums of squares, or ValueError."""
-    if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
-        seen = type(parameters).__name__
-        raise ValueError(f"parameters must be an iterable of tensors, got {seen}")
-    tensors = list(parameters)
+    whole = isinstance(parameters, Tensor | str | bytes | Mapping)
+    if whole or not isinstance(parameters, Iterable):
+        raise ValueError(f"parameters must be an iterable of tensors, got {kind(parameters)}")
+    try:
+        tensors = list(parameters)
+    except Exception:  # an object's own iteration may raise anything
+        raise ValueError(
+            f"parameters must be an iterable of tensors, got {kind(parameters)}"
+        ) from None
     if not tensors:
         raise ValueError("parameters must hold one tensor or more, got none")
     for w in tensors:
         if not isinstance(w, Tensor) or not w.is_floating_point():
-            seen = str(w.dtype) if isinstance(w, Tensor) else type(w).__name__
+            seen = str(w.dtype) if isinstance(w, Tensor) else kind(w)
             raise ValueError(f"parameters must be real floating-point tensors, got {seen}")
     double = any(w.dtype == torch.float64 for w in tensors)
     return [w.to(torch.float64 if double else torch.float32) for w in tensors]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from phase_utils._check import integer, numeric, one_of, scalar
+from phase_utils._check import integer, kind, numeric, one_of, scalar
 
 METHODS = ("lbfgs", "sgd", "adam", "flow")
 PRECISIONS = ("float64", "float32")
@@ -30,13 +30,14 @@ class Settings:
     learning_rate : float > 0, or a sequence of them, one per network; "sgd" and "adam" only.
     momentum : float, 0 <= m < 1, "sgd" only: v <- m v + grad, w <- w - lr v.
         The gradient is that of data + gamma |w|^2, so gamma is half of torch's `weight_decay`.
-    memory : int >= 1, pairs that "lbfgs" remembers. A network of P weights takes about
+    memory : int from 1 to 1000, pairs that "lbfgs" remembers. A network of P weights takes about
         8 (2 memory + 16) P bytes while it trains; `sweep` trains in batches that fit.
     step_cap : float > 0, the longest step of "lbfgs" in units of |w|. A capped step cannot leap
         from one basin into another, which a Newton step from an initial point would do; small
         values follow the gradient flow more closely and take more steps.
-    batch_size : int >= 0, samples per step of "sgd" and "adam", drawn with replacement, for every
-        network its own; 0 for all. Positive for a problem with samples only; nothing converges.
+    batch_size : int from 0 to 2^20, samples per step of "sgd" and "adam", drawn with replacement,
+        for every network its own; 0 for all. Positive for a problem with samples only; nothing
+        converges.
     accuracy : float > 0, "flow" only: error of each step in units of its length. The flow of large
         weights is stiff, and then takes many steps.
     time : float > 0, "flow" only: when to end; infinite for at the minimum.
@@ -68,15 +69,15 @@ class Settings:
             name: scalar(name, getattr(self, name), minimum=0, strict=name != "momentum")
             for name in ("tolerance", "momentum", "step_cap", "accuracy")
         }
-        for name in ("max_steps", "memory"):
-            plain[name] = integer(name, getattr(self, name), minimum=1)
+        plain["max_steps"] = integer("max_steps", self.max_steps, minimum=1)
+        plain["memory"] = integer("memory", self.memory, minimum=1, maximum=1000)
         rates = numeric("learning_rate", self.learning_rate, ndim=(0, 1))
         if np.any(rates <= 0):
             raise ValueError(f"learning_rate must be > 0, got {rates[rates <= 0].ravel()[0]:g}")
         plain["learning_rate"] = tuple(rates.tolist()) if rates.ndim else float(rates)
         if plain["momentum"] >= 1:
             raise ValueError(f"momentum must be < 1, got {plain['momentum']:g}")
-        plain["batch_size"] = integer("batch_size", self.batch_size, minimum=0)
+        plain["batch_size"] = integer("batch_size", self.batch_size, minimum=0, maximum=2**20)
         if plain["batch_size"] and self.method not in ("sgd", "adam"):
             raise ValueError(f"batch_size must be 0 for {self.method}, got {self.batch_size}")
         endless = isinstance(self.time, float) and self.time == np.inf
@@ -90,5 +91,5 @@ def checked_settings(settings: Any, default: Settings) -> Settings:
     if settings is None:
         return default
     if not isinstance(settings, Settings):
-        raise ValueError(f"settings must be a Settings or None, got {type(settings).__name__}")
+        raise ValueError(f"settings must be a Settings or None, got {kind(settings)}")
     return settings

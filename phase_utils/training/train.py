@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phase_utils._check import Array, non_negative, numeric
+from phase_utils._check import Array, integers, kind, non_negative, shown
 from phase_utils.theory.moments import Moments
 from phase_utils.training.descents import Adam, Flow, FullBatch, HeavyBall, Minibatches, hashed
 from phase_utils.training.minimisers import ADVICE, Method, minimise
@@ -17,8 +17,7 @@ from phase_utils.training.networks import LinearNetwork
 from phase_utils.training.quasi_newton import Lbfgs
 from phase_utils.training.rows import Evaluate, State, total_square
 from phase_utils.training.settings import Settings, checked_settings
-
-DTYPES = (torch.float32, torch.float64)
+from phase_utils.training.tensors import DTYPES
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +117,10 @@ def train(
 
     shapes = tuple(w.shape[1:] for w in weights)
     method = _method(settings, problem)
-    rows = _settings_of_rows(settings, decay, range(n) if seeds is None else seeds)
+    numbers = integers("seeds", np.arange(n) if seeds is None else seeds)
+    if len(numbers) != n:
+        raise ValueError(f"seeds must be {n} integers, one per network, got {len(numbers)}")
+    rows = _settings_of_rows(settings, decay, numbers)
     with torch.no_grad():
         final, status, steps = minimise(
             flat_evaluate(problem, shapes),
@@ -161,7 +163,7 @@ def _method(settings: Settings, problem: Any) -> Method:
     return HeavyBall(settings.momentum, batches)
 
 
-def _settings_of_rows(settings: Settings, like: Tensor, seeds: Any) -> State:
+def _settings_of_rows(settings: Settings, like: Tensor, seeds: NDArray[np.int64]) -> State:
     """What the methods need of each network: learning rate, end of time, stream of samples."""
     rows: State = {}
     n = len(like)
@@ -175,21 +177,20 @@ def _settings_of_rows(settings: Settings, like: Tensor, seeds: Any) -> State:
     if settings.method == "flow":
         rows["until"] = torch.full_like(like, settings.time)
     if settings.batch_size:
-        numbers = numeric("seeds", seeds, ndim=(1,))
-        if len(numbers) != n or np.any(numbers != np.round(numbers)):
-            raise ValueError(f"seeds must be {n} integers, one per network, got {len(numbers)}")
-        rows["stream"] = hashed(torch.from_numpy(numbers.astype(np.int64)).to(like.device))
+        rows["stream"] = hashed(torch.from_numpy(seeds).to(like.device))
     return rows
 
 
 def checked_weights(init: Any) -> tuple[Tensor, ...]:
     """Return initial weights (n, ...) as a tuple without graph, or raise ValueError."""
     if not isinstance(init, Sequence) or not all(isinstance(w, Tensor) for w in init):
-        raise ValueError(f"init must be a sequence of tensors, got {type(init).__name__}")
+        raise ValueError(f"init must be a sequence of tensors, got {kind(init)}")
     if not init:
         raise ValueError("init must hold one tensor or more, got none")
     first = init[0]
     for w in init:
+        if w.layout != torch.strided or w.is_meta:
+            raise ValueError(f"init must be dense tensors of numbers, got {shown(w)}")
         if w.dtype not in DTYPES or w.dtype != first.dtype or w.device != first.device:
             raise ValueError(
                 "init must be tensors of one dtype, float32 or float64, on one device, "
@@ -211,14 +212,14 @@ def as_problem(problem: Any, weights: tuple[Tensor, ...]) -> Any:
             raise ValueError(f"init must be matrices for each network, got shapes {seen}")
         widths = [shape[0] for shape in seen[:-1]]
         problem = LinearNetwork(problem, depth=len(seen) - 1, width=widths)
-    if isinstance(problem, LinearNetwork):
-        if seen != problem.shapes:
-            raise ValueError(f"init must have shapes {problem.shapes} per network, got {seen}")
-    elif not callable(getattr(problem, "data_loss", None)):
+    if isinstance(problem, type) or not callable(getattr(problem, "data_loss", None)):
         raise ValueError(
             "problem must be a LinearNetwork, Moments or an object with data_loss(weights), "
-            f"got {type(problem).__name__}"
+            f"got {kind(problem)}; ModuleProblem(model, loss_fn, (x, y)) makes one of a module"
         )
+    shapes = getattr(problem, "shapes", seen)
+    if seen != tuple(tuple(shape) for shape in shapes):
+        raise ValueError(f"init must have shapes {tuple(shapes)} like the problem, got {seen}")
     return problem
 
 

@@ -1,0 +1,112 @@
+"""Valid calls of what any torch module is asked."""
+
+import phase_utils as pu
+from calls.base import (
+    CAP,
+    FLAG,
+    NON_NEGATIVE,
+    NONE,
+    NOTHING,
+    PAIR,
+    POSITIVE,
+    SEED,
+    Call,
+    X,
+    Y,
+    entry,
+    labels,
+    model,
+    origin,
+    pair,
+    problem,
+    rescaled,
+    squared,
+    trivial,
+)
+
+OTHER = labels("module")  # its outputs are all compared with the same y
+WEIGHED = {"gamma": NON_NEGATIVE, "loss": NON_NEGATIVE | {"-1"}}
+
+CALLS = {
+    "diagnose": Call(
+        lambda: (
+            pu.diagnose,
+            {"model": model(), "loss_fn": squared, "data": (X, Y), "starts": 2, "steps": 20},
+        ),
+        {
+            "model": OTHER,
+            "loss_fn": NOTHING,
+            "data": NOTHING,
+            "decayed": NONE,
+            "hysteresis": FLAG,
+            "starts": NOTHING,
+            "steps": CAP,
+            "seed": SEED,
+            "device": NOTHING,
+            "progress": FLAG,
+        },
+        {**pair(), **entry("decayed", 0, ["0.weight"])},
+    ),
+    "trivial_point": Call(lambda: (pu.trivial_point, {"problem": problem()}), {"problem": NOTHING}),
+    "expand_origin": Call(
+        lambda: (pu.expand_origin, {"problem": problem(), "trivial": trivial()}),
+        {"problem": NOTHING, "trivial": NONE, "seed": SEED},
+    ),
+    "expand_landau": Call(
+        lambda: (
+            pu.expand_landau,
+            {"problem": problem(), "origin": origin(), "starts": 1, "iterations": 2},
+        ),
+        {
+            "problem": NOTHING,
+            "origin": NOTHING,
+            "starts": NOTHING,
+            "iterations": labels("0"),
+            "seed": SEED,
+        },
+    ),
+    "collapse_quotient": Call(
+        lambda: (
+            pu.collapse_quotient,
+            {"problem": problem(), "trivial": trivial(), "starts": 2, "steps": 20},
+        ),
+        {
+            "problem": NOTHING,
+            "trivial": NOTHING,
+            "soft": NONE,
+            "starts": NOTHING,
+            "scale": NONE | POSITIVE,
+            "steps": CAP,
+            "seed": SEED,
+            "progress": FLAG,
+        },
+    ),
+    "rescaled_landscape": Call(
+        lambda: (
+            pu.rescaled_landscape,
+            {"model": model(), "loss_fn": squared, "data": (X, Y), "scales": [0.0, 1.0, 2.0]},
+        ),
+        {
+            "model": OTHER,
+            "loss_fn": NOTHING,
+            "data": NOTHING,
+            "scales": PAIR | labels("array (3,)", "integers", "integer tensor", "range(3)"),
+            "parameters": NONE,
+            "device": NOTHING,
+        },
+        {
+            **pair(),
+            **entry("parameters", 0, ["0.weight"]),
+            "loss_fn of a dict": ("loss_fn", lambda wrong: {"a": wrong}, NOTHING),
+        },
+    ),
+    "RescaledLandscape.total": Call(
+        lambda: (rescaled().total, {"gamma": 0.1, "loss": 1.0}), WEIGHED
+    ),
+    "RescaledLandscape.minima": Call(
+        lambda: (rescaled().minima, {"gamma": 0.1, "loss": 1.0}), WEIGHED
+    ),
+    "RescaledLandscape.classify": Call(
+        lambda: (rescaled().classify, {"gamma": 0.1, "loss": 1.0}), WEIGHED
+    ),
+}
