@@ -2,13 +2,14 @@
 
 import builtins
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -83,6 +84,50 @@ def test_a_killed_worker_costs_nothing_but_time(client, here, tmp_path, monkeypa
     # the cluster's nanny has replaced it
     client.wait_for_workers(2, timeout=60)
     assert len(set(client.run(os.getpid).values()) - set(before.values())) == 1
+
+
+@pytest.mark.scheduled
+@pytest.mark.filterwarnings("ignore:no worker:RuntimeWarning")  # where new ones are slow to come
+def test_workers_killed_at_random_cost_nothing_but_time(tmp_path, monkeypatch):
+    """Their nannies replace them. A chunk at which several died, or a nanny whose worker died
+    before it was ready, stops the sweep, and another cluster goes on with it.
+    """
+    monkeypatch.setattr(workers, "STOP_AFTER", 60)
+    plan = {**PLAN, "gamma": np.linspace(0.02, 0.4, 30), "seed": range(5)}  # 300 chunks
+    here = pu.sweep(MOMENTS, **plan)
+    rng, kills, stops, sweeps_done = random.Random(3), [], [], 0
+
+    def kill(cluster, over):
+        while not over.wait(rng.uniform(0.2, 5)) and len(kills) < 30:
+            alive = [nanny.pid for nanny in cluster.workers.values() if nanny.pid]
+            for worker in rng.sample(alive, rng.randint(0, len(alive))):  # all of them too
+                with suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+                    kills.append(worker)
+
+    while len(kills) < 30:
+        over = threading.Event()
+        with (
+            distributed.LocalCluster(
+                n_workers=2, processes=True, threads_per_worker=1, dashboard_address=None
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            killer = threading.Thread(target=kill, args=[cluster, over])
+            killer.start()
+            store = tmp_path / f"{sweeps_done}.zarr"
+            try:
+                assert pu.sweep(MOMENTS, **plan, client=client, store=store).identical(here)
+                sweeps_done += 1
+            except (distributed.KilledWorker, TimeoutError) as stopped:
+                stops.append(type(stopped).__name__)
+            finally:
+                over.set()
+                killer.join()
+    assert pu.sweep(MOMENTS, **plan, store=store).identical(here)
+    print(
+        f"{len(kills)} workers killed, {len(stops)} stops {set(stops)}, {sweeps_done} sweeps done"
+    )
 
 
 def test_a_store_started_here_is_finished_there(client, here, tmp_path, monkeypatch):
