@@ -1,9 +1,7 @@
 """Validation of arguments: a message names the argument, the value seen and the rule it breaks."""
 
-import os
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -150,13 +148,9 @@ def names(name: str, value: Any, known: Iterable[str], what: str) -> list[str]:
     return given
 
 
-def path(name: str, value: Any) -> Path:
-    """Return a Path from a str or a Path that is not empty; `~` is the home folder."""
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise ValueError(f"{name} must be a path, a str or a Path, got {shown(value)}")
-    if "\0" in os.fspath(value):
-        raise ValueError(f"{name} must be a path without null characters, got {shown(value)}")
-    return Path(value).expanduser()
+def bar(name: str, value: Any) -> bool | None:
+    """Return whether a progress bar is wanted: True, False, or None for where there is a reader."""
+    return None if value is None else flag(name, value)
 
 
 def function(name: str, value: Any, of: str) -> Callable[..., Any]:

@@ -8,6 +8,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from phase_utils._check import shown
+
+LONGEST_PATH = 1000  # characters; no system takes longer ones everywhere
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)  # of an OSError where nothing can be written
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # and where there is no room
 
@@ -28,8 +31,8 @@ def local_path(name: str, value: Any) -> Path:
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
         raise ValueError(f"{name} must be a path, got {type(value).__name__}")
     text = os.fspath(value)
-    if not text.strip() or "\0" in text:
-        raise ValueError(f"{name} must be a path, got {text!r}")
+    if not text.strip() or "\0" in text or len(text) > LONGEST_PATH:
+        raise ValueError(f"{name} must be a path, got {shown(text)}")
     # pathlib makes one slash of two; a drive of Windows has one letter
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]", text):
         raise ValueError(

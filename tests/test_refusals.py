@@ -25,8 +25,9 @@ LONGEST = 60.0  # seconds, after which a call that nothing can interrupt ends th
 
 
 @pytest.fixture(autouse=True)
-def watched() -> Iterator[None]:
-    """No suite hangs: code that holds the interpreter ends it, with a traceback."""
+def watched(tmp_path, monkeypatch) -> Iterator[None]:
+    """What is written lies in a folder of its own; code that holds the interpreter ends it."""
+    monkeypatch.chdir(tmp_path)
     yield
     faulthandler.cancel_dump_traceback_later()
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from phase_utils._check import integer, non_negative, numeric, scalar
+from phase_utils._check import integers, non_negative, scalar
 from phase_utils._extras import brought_by
 from phase_utils.sweeps.sweep import labelled
 from phase_utils.training.settings import Settings, checked_settings
-from phase_utils.training.train import checked_weights, train
+from phase_utils.training.train import checked_weights, train, trainable
 
 if TYPE_CHECKING:
     import xarray
@@ -67,6 +67,7 @@ def hysteresis(
     """
     with brought_by("sweeps", "hysteresis"):  # before anything is trained
         import xarray  # noqa: F401
+    trainable(problem)
     grid = non_negative("gammas", gammas, ndim=(1,))
     if len(grid) < 2:
         raise ValueError(f"gammas must be two or more, got {len(grid)}")
@@ -109,8 +110,7 @@ def hysteresis(
 
 
 def _seeds(seeds: Any, count: int | None) -> list[int]:
-    array = np.atleast_1d(numeric("seeds", seeds, ndim=(0, 1)))
-    numbers = [integer("seeds", seed, minimum=0) for seed in array.tolist()]
+    numbers: list[int] = integers("seeds", seeds).tolist()
     if len(set(numbers)) != len(numbers):
         raise ValueError(f"seeds must be distinct, got {numbers}")
     if count is not None and len(numbers) != count:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from phase_utils._check import Array, integer, non_negative
+from phase_utils._check import Array, bar, integers, kind, non_negative, numeric
 from phase_utils._extras import brought_by
 from phase_utils.sweeps import chunks
 from phase_utils.sweeps.store import Store
@@ -111,16 +112,18 @@ def sweep(
     with brought_by("sweeps", "sweep"):  # before anything is trained
         import xarray  # noqa: F401
     if not isinstance(moments, Moments | ModuleProblem):
-        raise ValueError(f"moments must be a Moments, got {type(moments).__name__}")
+        raise ValueError(
+            f"moments must be a Moments or a ModuleProblem, got {kind(moments)}; "
+            "ModuleProblem(model, loss_fn, (x, y)) makes one of a module"
+        )
+    progress = bar("progress", progress)
     settings = checked_settings(settings, Settings())
     axes = {
         "depth": _axis("depth", depth, whole=True),
-        "gamma": _axis("gamma", gamma),
+        "gamma": _axis("gamma", numeric("gamma", gamma, ndim=(1,))),
         "init_scale": _axis("init_scale", init_scale),
         "seed": _axis("seed", seed, whole=True),
     }
-    if np.ndim(gamma) != 1:
-        raise ValueError(f"gamma must be 1-D, got {np.ndim(gamma)} dimensions")
     if not isinstance(settings.learning_rate, float):
         raise ValueError("settings.learning_rate must be one number for a sweep, got several")
     place = devices.resolve(device)
@@ -245,14 +248,14 @@ def _network(problem: Any, depth: int, width: Any, noise_variance: Any) -> Any:
     return LinearNetwork(problem, depth=depth, width=width, noise_variance=noise_variance)
 
 
-def _axis(name: str, value: Any, *, whole: bool = False) -> Array:
+def _axis(name: str, value: Any, *, whole: bool = False) -> NDArray[Any]:
     """A coordinate: 1-D, non-negative, without repeats, of integers if `whole`."""
     array = np.atleast_1d(non_negative(name, value, ndim=(0, 1)))
     if len(np.unique(array)) != len(array):
         values, counts = np.unique(array, return_counts=True)
         raise ValueError(f"{name} must not repeat values, got {values[counts > 1][0]:g} twice")
     if whole:
-        return np.array([integer(name, v, minimum=0) for v in array.tolist()])
+        return integers(name, array)
     return array
 
 

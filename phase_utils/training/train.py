@@ -204,19 +204,26 @@ def checked_weights(init: Any) -> tuple[Tensor, ...]:
     return tuple(w.detach() for w in init)
 
 
+def trainable(problem: Any) -> Any:
+    """Return what can be a problem of `train`, or raise ValueError that says what can."""
+    is_one = isinstance(problem, Moments) or callable(getattr(problem, "data_loss", None))
+    if not is_one or isinstance(problem, type):
+        raise ValueError(
+            "problem must be a LinearNetwork, Moments or an object with data_loss(weights), "
+            f"got {kind(problem)}; ModuleProblem(model, loss_fn, (x, y)) makes one of a module"
+        )
+    return problem
+
+
 def as_problem(problem: Any, weights: tuple[Tensor, ...]) -> Any:
     """The problem itself, or the noise-free linear network that `weights` spans on moments."""
+    trainable(problem)
     seen = tuple(tuple(w.shape[1:]) for w in weights)
     if isinstance(problem, Moments):
         if any(len(shape) != 2 for shape in seen):
             raise ValueError(f"init must be matrices for each network, got shapes {seen}")
         widths = [shape[0] for shape in seen[:-1]]
         problem = LinearNetwork(problem, depth=len(seen) - 1, width=widths)
-    if isinstance(problem, type) or not callable(getattr(problem, "data_loss", None)):
-        raise ValueError(
-            "problem must be a LinearNetwork, Moments or an object with data_loss(weights), "
-            f"got {kind(problem)}; ModuleProblem(model, loss_fn, (x, y)) makes one of a module"
-        )
     shapes = getattr(problem, "shapes", seen)
     if seen != tuple(tuple(shape) for shape in shapes):
         raise ValueError(f"init must have shapes {tuple(shapes)} like the problem, got {seen}")

@@ -70,7 +70,7 @@ CALLS = {
             "seed": SEEDS,
             "settings": NONE | {"Settings"},
             "device": NOTHING,
-            "store": NONE,
+            "store": NONE | labels("'x'", "'1'", "Path"),
             "client": NONE,
             "progress": NONE | FLAG,
         },
