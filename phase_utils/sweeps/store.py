@@ -268,11 +268,8 @@ def _opened(path: Path, mode: Any) -> dict[str, Any]:
     import zarr
 
     # a piece equal to the fill value is written too: a missing file means that it is not done
-    whole: Any = {"write_empty_chunks": True}
-    return {
-        name: zarr.open_array(path / name, mode=mode, zarr_format=2).with_config(whole)
-        for name in FIELDS
-    }
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        return {name: zarr.open_array(path / name, mode=mode, zarr_format=2) for name in FIELDS}
 
 
 def _json(file: Path) -> dict[str, Any]:
