@@ -16,7 +16,7 @@ export PATH := $(BIN):$(PATH)
 # the chapters multiply many small matrices: a second thread only waits for the first
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help venv book zip pdf packages publish links test test-gpu scheduled lint format types references requirements clean
+.PHONY: help venv book zip pdf packages publish links test test-gpu scheduled portability lowest lint format types references requirements lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -24,8 +24,13 @@ help: ## this list
 
 venv: $(STAMP) ## create $(VENV) with the pinned requirements and the package
 
+# LOCKED=1, which the workflows set: every file but torch's has a hash that requirements.lock knows
+LOCKED ?=
+
 $(STAMP): requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -z "$(LOCKED)" || $(BIN)/python -m pip install --quiet --no-deps --require-hashes \
+	  --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
@@ -81,6 +86,20 @@ test-gpu: $(STAMP) ## run the tests that need a GPU; fails without one
 scheduled: $(STAMP) ## run the long tests that `make test` leaves out: random kills among them
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m scheduled
 
+portability: $(STAMP) ## run the numerical tests as other machines would; MACHINES="old avx2" chooses
+	$(BIN)/python tests/portability.py $(MACHINES)
+
+# what an old package says of a newer one that it needs is not ours to repair
+lowest: ## run the package's tests with the lowest declared version of everything; needs Python 3.11
+	rm -rf $(BUILD)/lowest
+	$(PYTHON) -m venv $(BUILD)/lowest
+	$(PYTHON) tests/lowest.py > $(BUILD)/lowest/minima.txt
+	$(BUILD)/lowest/bin/python -m pip install --quiet --requirement $(BUILD)/lowest/minima.txt
+	$(BUILD)/lowest/bin/python -m pip install --quiet --no-deps --editable .
+	$(BUILD)/lowest/bin/python -m pytest -n auto --maxprocesses 4 -W default::DeprecationWarning \
+	  --ignore tests/reference --ignore tests/web --ignore tests/test_packaging.py
+	rm -rf $(BUILD)/lowest
+
 lint: $(STAMP) ## check style and spelling, the chapters' cells too
 	$(BIN)/typos
 	$(BIN)/ruff check .
@@ -110,6 +129,18 @@ requirements: ## pin anew: install what pyproject.toml asks for in a fresh envir
 	  | sed 's/+.*//' | grep -Ev '^(nvidia|cuda|triton)' | LC_ALL=C sort -f; } > $(BUILD)/requirements.txt
 	mv $(BUILD)/requirements.txt requirements.txt
 	rm -rf $(BUILD)/pins
+	$(MAKE) lock
+
+lock: ## record the hashes of the pinned packages' files, for every platform: requirements.lock
+	rm -rf $(BUILD)/lock
+	$(PYTHON) -m venv $(BUILD)/lock
+	$(BUILD)/lock/bin/python -m pip install --quiet uv
+	{ sed -n '/^#/p' requirements.lock; grep -Ev '^(#|torch==)' requirements.txt \
+	  | $(BUILD)/lock/bin/uv pip compile --quiet --no-deps --universal --generate-hashes --no-header \
+	    --no-annotate --python-version \
+	    $$($(PYTHON) -c 'import platform; print(platform.python_version())') -; } > $(BUILD)/lock/new
+	mv $(BUILD)/lock/new requirements.lock
+	rm -rf $(BUILD)/lock
 
 clean: ## remove the built book and its cache
 	rm -rf $(BUILD)

@@ -1,15 +1,11 @@
-"""Print the lowest versions that pyproject.toml declares, as requirements: `make lowest` tests them.
+"""Print the lowest versions that pyproject.toml declares: `make lowest` installs and tests them.
 
-    python tests/lowest.py [EXTRA ...]
-
-Without a word: of the package and of all its extras but those that none of its tests needs. What
-these packages need in turn is not the project's to declare, and is installed as the installer likes.
+They are those of the package and of its extras but the ones that no test of it needs. What these
+packages need in turn is not the project's to declare, and is installed as the installer likes.
 """
 
 import re
-import sys
 import tomllib
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
@@ -31,22 +27,14 @@ def minimum(requirement: str) -> str:
     return f"{found['name']}=={lowest[1]}"
 
 
-def minima(project: dict, extras: Iterable[str] | None = None) -> list[str]:
-    """Return the lowest versions of the dependencies and of `extras`, by default the tested ones."""
-    optional = project.get("optional-dependencies", {})
-    chosen = sorted(set(optional) - UNTESTED) if extras is None else list(extras)
-    lines = [*project["dependencies"], *(line for extra in chosen for line in optional[extra])]
+def minima(project: dict) -> list[str]:
+    """Return the lowest versions of a project's dependencies, those of its extras among them."""
+    optional = {k: v for k, v in project["optional-dependencies"].items() if k not in UNTESTED}
+    lines = [*project["dependencies"], *(line for extra in optional.values() for line in extra)]
     own = re.compile(rf"{re.escape(project['name'])}\[.*\]")  # an extra that takes in another
     return sorted({minimum(line) for line in lines if not own.fullmatch(line)}, key=str.lower)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the requirements, one a line."""
-    words = sys.argv[1:] if arguments is None else arguments
-    project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
-    print("\n".join(minima(project, words or None)))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    declared = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
+    print("\n".join(minima(declared)))

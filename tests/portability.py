@@ -83,7 +83,12 @@ def x86(torch_says: str, openblas: str, mkl: str) -> dict[str, object]:
 
 def seeded(seed: int) -> Machine:
     """Return this machine with other draws: tests of properties only."""
-    options = ("-m", "hypothesis and not scheduled", "--hypothesis-profile=other", f"--hypothesis-seed={seed}")
+    options = (
+        "-m",
+        "hypothesis and not scheduled",
+        "--hypothesis-profile=other",
+        f"--hypothesis-seed={seed}",
+    )
     return Machine(f"properties, seed {seed}", options=options)
 
 

@@ -57,6 +57,10 @@ def test_a_run_that_requires_a_browser_fails_without(run, tmp_path):
     assert done.returncode == 1 and "playwright install" not in done.stdout
 
 
+def test_files_left_out_of_other_machines_exist():
+    assert {f"test_{name}.py" for name in portability.TEXT} <= {p.name for p in TESTS.iterdir()}
+
+
 def test_a_machine_runs_other_kernels():
     old = portability.MACHINES["old"]
     if not portability.can_be(old):
