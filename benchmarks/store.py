@@ -33,12 +33,17 @@ ROWS = (1, 1000)  # networks of a chunk
 DEPTH, WIDTH = 2, 32
 
 
-def untrained(_work: None, chunk: chunks.Chunk) -> chunks.Values:
-    """The fields of a chunk without training."""
+def filled(_work: None, chunk: chunks.Chunk) -> chunks.Values:
+    """The fields of a chunk, which take no time."""
     return {
         name: np.full(chunk.shape, "converged" if dtype.kind == "U" else 1, dtype)
         for name, dtype in chunks.FIELDS.items()
     }
+
+
+def refused(_work: None, chunk: chunks.Chunk) -> chunks.Values:
+    """In the place of `filled` where all is read back."""
+    raise RuntimeError(f"chunk {chunk.index} should have been in the store")
 
 
 def swept(
@@ -53,10 +58,11 @@ def swept(
         axes = dict(
             zip(("depth", "gamma", "init_scale", "seed"), map(np.arange, plan.shape), strict=True)
         )
-        empty = {name: np.zeros(plan.shape, dtype) for name, dtype in chunks.FIELDS.items()}
-        store = Store(path, labelled(empty, axes, {}), plan)
+        store = Store(path, labelled(chunks.untrained(plan.shape), axes, {}), plan)
     with store or nullcontext() as disk:
-        return run(plan, untrained, None, store=disk, client=client, progress=False)
+        return run(
+            plan, filled if new else refused, None, store=disk, client=client, progress=False
+        )
 
 
 def cost(report: Report, rows: int, counts: tuple[int, int], repeats: int, client: Any) -> None:

@@ -21,6 +21,14 @@ FIELDS = {
 }
 
 
+def untrained(shape: Sequence[int]) -> Values:
+    """The fields of networks that are not trained: NaN, an empty status and no steps."""
+    return {
+        name: np.full(shape, np.nan) if dtype.kind == "f" else np.zeros(shape, dtype)
+        for name, dtype in FIELDS.items()
+    }
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Networks of one depth: `region` indexes arrays over (depth, gamma, init_scale, seed)."""

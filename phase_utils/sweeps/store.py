@@ -34,8 +34,8 @@ class Store:
     Parameters
     ----------
     path : folder of the store; created, with the folders above it, where there is none.
-    template : the dataset of the sweep, its fields empty; coordinates and attributes tell whether
-        an existing store is of the same sweep.
+    template : the dataset of the sweep, its fields those of `chunks.untrained`; coordinates and
+        attributes tell whether an existing store is of the same sweep.
     plan : the chunks.
 
     Raises

@@ -147,11 +147,8 @@ def sweep(
     if store is None:
         values = run(plan, _trained, work, client=client, progress=progress)
     else:
-        empty = {
-            name: np.full(shape, np.nan) if dtype.kind == "f" else np.zeros(shape, dtype)
-            for name, dtype in chunks.FIELDS.items()
-        }
-        with Store(store, labelled(empty, axes, attributes), plan) as disk:
+        template = labelled(chunks.untrained(shape), axes, attributes)
+        with Store(store, template, plan) as disk:
             values = run(plan, _trained, work, store=disk, client=client, progress=progress)
     return labelled(values, axes, attributes)
 
