@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from phase_utils.sweeps.classify import classify as classify
     from phase_utils.sweeps.hysteresis import hysteresis as hysteresis
     from phase_utils.sweeps.sweep import sweep as sweep
-    from phase_utils.theory.landscape import GlobalMinimum as GlobalMinimum
     from phase_utils.theory.landscape import Landscape as Landscape
+    from phase_utils.theory.minimum import GlobalMinimum as GlobalMinimum
     from phase_utils.theory.modes import Modes as Modes
     from phase_utils.theory.modes import mode_transitions as mode_transitions
     from phase_utils.theory.moments import Moments as Moments
@@ -61,7 +61,8 @@ if TYPE_CHECKING:
     from phase_utils.training.train import train as train
 
 _MEMBERS = {
-    "theory.landscape": ("GlobalMinimum", "Landscape"),
+    "theory.landscape": ("Landscape",),
+    "theory.minimum": ("GlobalMinimum",),
     "theory.modes": ("Modes", "mode_transitions"),
     "theory.moments": ("Moments",),
     "theory.phase_diagram": ("phase_diagram",),

@@ -164,7 +164,7 @@ def test_degenerate_turning_point_is_certified():
     assert [len(land(power).spinodals()) for power in (low, high)] == [1, 3]
     while high - low > 4e-16 * high and (middle := (low + high) / 2) not in (low, high):
         low, high = (low, middle) if len(land(middle).spinodals()) > 1 else (middle, high)
-    kinds = [[piece.kind for piece in land(power).curve.pieces] for power in (low, high)]
+    kinds = [[branch.kind for branch in land(power).reduction.branches] for power in (low, high)]
     assert kinds == [[1, -1], [1, -1, 1, 0, -1]]  # 0 is a piece that cannot be resolved
     critical = [[t.gamma for t in land(power).transitions()] for power in (low, high)]
     assert critical[0] == pytest.approx(critical[1], rel=1e-12)
@@ -184,19 +184,21 @@ def test_degenerate_turning_point_is_certified():
 def test_bound_on_an_inexact_inversion_holds(depth):
     land = pu.Landscape(pu.Moments.from_spectrum([1, 1e-4], np.sqrt([0.2, 0.001]), 20.0), depth)
     gamma = np.geomspace(1e-5, 1, 40)
-    for branch in land._branches():
+    reduced, curve = land.reduction, land.reduction.curve
+    for branch in reduced.branches:
         if branch.kind > 0:
             continue
-        inside = gamma[(gamma > branch.low) & (gamma < branch.high)]
-        best = branch.minimum(inside)[0]
+        logs = reduced.gamma.log_of(gamma)
+        logs = logs[(logs > branch.log_low) & (logs < branch.log_high)]
+        best = branch.minima(logs).gain
         for shift in (0.3, 1e-3, 1e-6, -1e-6, -1e-3, -0.3):
-            s = np.clip(branch.invert(inside) + shift, branch.piece.left, branch.piece.right)
-            at = land.curve.spectrum.at(s)
-            T = land.curve.penalty(at)
-            excess = land.curve.data_loss(at) + inside * T - best
-            bound = branch.error(at, inside, T)
+            s = np.clip(branch.invert(logs) + shift, branch.piece.left, branch.piece.right)
+            at = reduced.spectrum.at(s)
+            penalty = np.exp(logs + curve.log_penalty(at))
+            excess = best - (reduced.spectrum.taken(s) - penalty)
+            bound = branch.error(at, logs, penalty)
             assert np.all(excess <= bound + 1e-14 * 20)
-            if abs(shift) == 1e-3:  # nor is it idle: h is twice too long, dlnT/ds = (p/m) (1 - P)
+            if abs(shift) == 1e-3:  # nor is it idle: h is twice too long, dlnT/ds = k (1 - P)
                 assert np.all((1 - at.P) * bound <= 5 * excess + 1e-12)
 
 
@@ -217,3 +219,62 @@ def test_loss_agrees_with_arithmetic_in_fifty_digits():
             error = 3 - taken + 3 * gamma * u - mpmath.mpf(float(minimum.loss[i]))
             assert abs(float(error)) <= minimum.gap[i]
             assert abs(float(mpmath.sqrt(u) / mpmath.mpf(float(minimum.B[i])) - 1)) <= 1e-13
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 3, 1.5])
+@pytest.mark.parametrize(("x", "y"), [(-450, 90), (420, -420), (0, 480), (60, -300)])
+def test_units_of_a_power_of_two_change_no_digit(depth, x, y):
+    a, e = np.array([0.1, 1, 4]), np.array([0.1, 0.3, 0.2])
+    B = round((y - x) / (depth + 1))  # of two, exactly in all of these cases
+    loss, slope, decay = 2 * y, 2 * B, 2 * y - 2 * B
+    scaled = pu.Moments.from_spectrum(np.ldexp(a, 2 * x), np.ldexp(e, x + y), np.ldexp(1.0, loss))
+    land, other = (pu.Landscape(m, depth) for m in (pu.Moments.from_spectrum(a, e, 1.0), scaled))
+
+    def same(found, expected, exponent):
+        with np.errstate(over="ignore"):
+            np.testing.assert_array_equal(found, np.ldexp(expected, exponent))
+
+    gamma = np.array([0.0, 1e-3, 0.05, 0.2, 3.0])
+    best, found = land.global_minimum(gamma), other.global_minimum(np.ldexp(gamma, decay))
+    for name, exponent in (("B", B), ("loss", loss), ("slope", slope), ("gap", loss)):
+        same(getattr(found, name), getattr(best, name), exponent)
+    for one, two in zip(land.transitions(), other.transitions(), strict=True):
+        same([two.gamma, two.latent_heat], [one.gamma, one.latent_heat], [decay, loss])
+    for one, two in zip(land.spinodals(), other.spinodals(), strict=True):
+        same([two.gamma, two.B], [one.gamma, one.B], [decay, B])
+    mu = np.array([0.0, 0.3, 2.0])
+    one, two = land.ridge(mu), other.ridge(np.ldexp(mu, 2 * x))
+    same([two.gamma, two.B, two.loss], [one.gamma, one.B, one.loss], [[decay], [B], [loss]])
+    for one, two in zip(
+        (land.loss, land.balanced_loss), (other.loss, other.balanced_loss), strict=True
+    ):
+        if depth > 0 or one == land.balanced_loss:
+            same(two(np.ldexp(0.4, B), np.ldexp(0.05, decay)), one(0.4, 0.05), loss)
+
+
+def test_a_weak_signal_has_its_own_transition():
+    moments = pu.Moments.from_spectrum([1.0], [1e-170], 1.0)
+    (second,) = pu.Landscape(moments, 1).transitions()
+    assert (second.gamma, second.order) == (1e-170, 2)
+    (first,) = pu.Landscape(moments, 2).transitions()
+    assert first.gamma == pytest.approx(1e-170 ** (4 / 3) / 2 ** (4 / 3), rel=1e-13)
+
+
+def test_at_a_depth_beyond_the_table_nothing_is_lost():
+    """Coexistence lies where the ridge penalty is far below the spectrum."""
+    moments = pu.Moments.isotropic(1, 0.7, 0.45)
+    for depth in (1e16, 1e100, 1e308):
+        land = pu.Landscape(moments, depth)
+        (transition,), (spinodal,) = land.transitions(), land.spinodals()
+        assert transition.gamma * depth == pytest.approx(0.45**2 / 0.7, rel=1e-13)
+        assert spinodal.gamma == pytest.approx(0.45**2 / 2.8, rel=1e-12)
+    (transition,) = pu.Landscape(moments, 2, penalty_power=1e-300).transitions()
+    assert transition.gamma == pytest.approx(0.45**2 / 0.7, rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("depth", "power"), [(2, 1e300), (2, 1e-310), (1e308, 1e-300), (1e10, 1e10 + 1), (1e5, 1e5)]
+)
+def test_absurd_powers_are_refused_by_name(depth, power):
+    with pytest.raises(ValueError, match="penalty_power must be of a size for which gamma is a fl"):
+        pu.Landscape(pu.Moments.isotropic(), depth, penalty_power=power)

@@ -1,5 +1,8 @@
 """Moments: the four constructors, and what is the moments of no distribution."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -61,8 +64,66 @@ def test_moments_cannot_be_changed():
         (lambda: pu.Moments.from_spectrum([1, 1], [0], 1), "signals must have 2 entries"),
         (lambda: pu.Moments.isotropic(0), "d must be an integer >= 1"),
         (lambda: pu.Moments.isotropic(1, -1), "variance must be >"),
+        (
+            lambda: pu.Moments.isotropic(signal=1e-170),
+            r"signal\^2 / variance must lie in the range",
+        ),
+        (lambda: pu.Moments.from_samples([[1e200], [1]], [1, 1]), "x must be of a size between"),
+        (lambda: pu.Moments.from_samples([[1], [1]], [0, 1e-160]), "y must be of a size between"),
     ],
 )
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_hundred_thousand_modes_need_no_matrix():
+    d = 100_000
+    a = np.full(d, 0.7)
+    m = pu.Moments.from_spectrum(a, np.full(d, 0.45 / np.sqrt(d)), 0.3)
+    same = pu.Moments.isotropic(d, 0.7, 0.45, 0.3)
+    for moments in (m, same):
+        (found,) = pu.Landscape(moments, 2).transitions()
+        (one,) = pu.Landscape(pu.Moments.isotropic(1, 0.7, 0.45, 0.3), 2).transitions()
+        assert found.gamma == pytest.approx(one.gamma, rel=1e-11)
+        assert pu.Modes(moments).singular_values == pytest.approx([0.45])
+        for name in ("A0", "eigenvectors"):
+            with pytest.raises(ValueError, match=f"{name} must take at most 2 GiB, got 100000 inp"):
+                getattr(moments, name)
+
+
+def test_the_matrix_of_a_spectrum_is_built_when_asked_for():
+    m = pu.Moments.from_spectrum([2.0, 0.0, 1.0], [0.1, 0.0, 0.3], 1.0)
+    np.testing.assert_array_equal(m.A0, np.diag([2.0, 0.0, 1.0]))
+    np.testing.assert_array_equal(m.eigenvalues, [0, 1, 2])
+    np.testing.assert_array_equal(m.eigenvectors.T @ m.Exy, m.signals)
+    for array in (m.A0, m.Exy):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 2
+    with pytest.raises(AttributeError, match="Eyy cannot be set"):
+        m.Eyy = 3.0
+    with pytest.raises(AttributeError, match="Eyy cannot be deleted"):
+        del m.Eyy
+
+
+def test_copies_carry_the_moments_alone():
+    m = pu.Moments.isotropic(3)
+    pu.Landscape(m, 2).transitions()
+    assert m.spectrum is m.spectrum
+    for copied in (copy.deepcopy(m), pickle.loads(pickle.dumps(m))):
+        assert "spectrum" in vars(m) and "spectrum" not in vars(copied)
+        np.testing.assert_array_equal(copied.A0, m.A0)
+        assert (copied.signal, copied.Eyy) == (m.signal, m.Eyy)
+    assert len(pickle.dumps(m)) < 2000
+
+
+@pytest.mark.parametrize(("x", "y"), [(-450, 100), (400, -400), (30, 500), (0, -480)])
+def test_units_of_a_power_of_two_change_no_digit(x, y):
+    rng = np.random.default_rng(4)
+    samples = rng.normal(size=(50, 4)), rng.normal(size=50)
+    one = pu.Moments.from_samples(*samples)
+    other = pu.Moments(np.ldexp(one.A0, 2 * x), np.ldexp(one.Exy, x + y), np.ldexp(one.Eyy, 2 * y))
+    np.testing.assert_array_equal(np.ldexp(other.eigenvalues, -2 * x), one.eigenvalues)
+    np.testing.assert_array_equal(other.eigenvectors, one.eigenvectors)
+    np.testing.assert_array_equal(np.ldexp(other.signal, -x - y), one.signal)
+    np.testing.assert_array_equal(np.ldexp(other.residual_variance, -2 * y), one.residual_variance)

@@ -14,14 +14,26 @@ SPECTRA = {
         np.logspace(-12, 0, 784),
         np.random.default_rng(0).normal(size=784) * np.logspace(-6, 0, 784),
     ),
-    "behind strong noise": (np.array([1e-3, 1.0]) * 1e300, [0.1, 0.2]),
+    "in large units": (np.array([1e-3, 1.0]) * 1e270, [0.1, 0.2]),
+    "wider than floats are": ([1e200, 1e-200], [1e100, 1e-100]),
 }
 
 
 @pytest.fixture(params=SPECTRA)
 def spectrum(request):
-    a, e = (np.asarray(v, dtype=float) for v in SPECTRA[request.param])
-    return Spectrum(np.log(a), 2 * np.log(np.abs(e)))
+    return Spectrum(*(np.asarray(v, dtype=float) for v in SPECTRA[request.param]))
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+@pytest.mark.parametrize(("x", "y"), [(1, 0), (0, 1), (-90, 60), (45, -70)])
+def test_units_of_a_power_of_two_change_nothing(name, x, y):
+    a, e = (np.asarray(v, dtype=float) for v in SPECTRA[name])
+    one, other = Spectrum(a, e), Spectrum(np.ldexp(a, 2 * x), np.ldexp(e, x + y))
+    assert (other.x, other.y) == (one.x + x, one.y + y)
+    for part in ("log_a", "log_e2", "gain", "table", "left", "right", "total_gain"):
+        np.testing.assert_array_equal(getattr(other, part), getattr(one, part))
+    assert 1 <= one.total_gain < 4
+    assert 0 <= one.log_a[-1] < np.log(4)
 
 
 def test_table_agrees_with_the_sums_to_rounding(spectrum):

@@ -50,14 +50,15 @@ def describe_state(state: Mapping[str, Any]) -> str:
 def state_curve(figure: "Figure", state: Mapping[str, Any]) -> None:
     """Draw gamma(R) with Maxwell's areas, and the loss of the same states."""
     land, gamma = landscape_of(state), state["gamma"]
-    ends = land.curve.spectrum.left, land.curve.spectrum.right
-    s = np.linspace(ends[0] + 22, ends[1] - 32, 500)  # what is beyond is too small to be seen
-    decay = np.exp(land.curve.log_gamma(s)[0])
-    R = (land.depth + 1) * land.curve.norm(s)
-    loss = land.curve.data_loss(s) + decay * R - land.moments.Eyy
+    a = land.noise_factor * land.moments.eigenvalues[land.moments.signals != 0]
+    # what is beyond is too small to be seen
+    mu = np.geomspace(a.max() * np.exp(18), a.min() * np.exp(-8), 500)
+    states = land.ridge(mu)
+    decay, loss = states.gamma, states.loss - land.moments.Eyy
+    R = (land.depth + 1) * states.B**2
     shown = decay > 1e-3 * decay.max()
     left, right = figure.subplots(1, 2)
-    stable = np.gradient(decay, s) < 0
+    stable = np.gradient(decay) < 0
     largest = (land.depth + 1) * float(np.max(land.minima(gamma), initial=0)) ** 2
     inside = largest > R
     if land.depth > 1:
@@ -102,7 +103,7 @@ def diagram(figure: "Figure", state: Mapping[str, Any]) -> None:
 def _landscape(axis: "Axes", land: Landscape, gamma: float) -> None:
     states, kind = land.stationary(gamma)
     minima, tops = land.minima(gamma), states[kind > 0]
-    wide = 1.2 * np.exp(land.curve.spectrum.log_beta2 / (2 * land.depth + 2))
+    wide = 1.2 * float(land.ridge(0.0).B)
     grid = np.linspace(0, wide, 400)
     zero = land.moments.Eyy
     axis.axhline(0, color="0.5", lw=1, ls="--")

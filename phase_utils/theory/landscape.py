@@ -1,38 +1,41 @@
 """The effective landscape of a deep linear network and its certified global minimum."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
-from typing import Any
+from math import inf, log
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from phase_utils._check import Array, non_negative, scalar
 from phase_utils.theory.architecture import Architecture
-from phase_utils.theory.branches import Branch
-from phase_utils.theory.curve import Curve
-from phase_utils.theory.inversion import Monotone
+from phase_utils.theory.minimum import UNDERFLOW, GlobalMinimum, certified_minimum
 from phase_utils.theory.moments import Moments
+from phase_utils.theory.reduction import Reduction
 from phase_utils.theory.transitions import Spinodal, Transition, find_spinodals, find_transitions
+from phase_utils.theory.units import EPS
 
-BLOCK = 8192  # weight decays at a time, so that everything about them stays in the cache
-NEIGHBOURHOOD = 1e-9  # relative, in gamma
+TERMS = 2**20  # of Eq. 6 at a time
 
 
 @dataclass(frozen=True)
-class GlobalMinimum:
-    """The global minimum at each weight decay, arrays of the shape of gamma.
+class RidgeState:
+    """Stationary states, arrays of one shape.
 
-    B : order parameter of a minimiser (>= 0); at a coexistence point, of one of the two.
-    loss : L(gamma).
-    slope : dL/dgamma = |w|^p there, (D+1) B^2 for p = 2 and equal decays.
-    gap : certified bound on |loss - L(gamma)|, rounding included; at most 1e-10 E[y^2].
+    Attributes
+    ----------
+    gamma : array
+        The weight decay at which each is stationary.
+    B : array
+        Order parameter.
+    loss : array
+        Loss with decay, units of y^2.
     """
 
+    gamma: Array
     B: Array
     loss: Array
-    slope: Array
-    gap: Array
 
 
 class Landscape:
@@ -40,17 +43,33 @@ class Landscape:
 
     Parameters
     ----------
-    moments : Moments with k = 1.
-    depth : number of hidden layers D, real >= 0 (0 is ridge regression), or inf. The theory is
+    moments : Moments
+        With one output.
+    depth : float
+        Number of hidden layers D, real >= 0 (0 is ridge regression), or inf. The theory is
         analytic in D; networks exist for integers. inf is the limit D -> inf at fixed gamma.
-    width : hidden width d0, integer >= 1, or one per hidden layer; needed only with noise.
-    noise_variance : variance >= 0 of the multiplicative mean-one noise on each hidden neuron, or
-        one per hidden layer. Where it is > 0 the depth must be an integer or inf.
-    decay_ratios : r_l > 0, one per weight matrix, W^(0) first: layer l decays with gamma r_l. They
-        enter through their geometric mean alone. The depth must then be an integer.
-    penalty_power : p > 0 of the penalty gamma |w|^p, with |w|^2 = sum_l r_l |W^(l)|^2. The trivial
-        state survives for p <= D + 1: first order below, continuous at p = D + 1, none above.
-    noise_factor : N >= 1 itself, in place of width and noise_variance, at any depth.
+    width : int or sequence of int, optional
+        Hidden width d0 >= 1, or one per hidden layer; needed only with noise.
+    noise_variance : float or sequence of float
+        Variance >= 0 of the multiplicative mean-one noise on each hidden neuron, or one per hidden
+        layer. Where it is > 0 the depth must be an integer or inf.
+    decay_ratios : float or sequence of float, optional
+        r_l > 0, one per weight matrix, W^(0) first: layer l decays with gamma r_l. They enter
+        through their geometric mean alone. The depth must then be an integer.
+    penalty_power : float
+        p > 0 of the penalty gamma |w|^p, with |w|^2 = sum_l r_l |W^(l)|^2. The trivial state
+        survives for p <= D + 1: first order below, continuous at p = D + 1, none above.
+    noise_factor : float, optional
+        N >= 1 itself, in place of width and noise_variance, at any depth.
+
+    Attributes
+    ----------
+    moments : Moments
+        As given.
+    architecture : Architecture
+        Depth, width, noise, decay ratios and penalty as they were understood.
+    reduction : Reduction or None
+        The landscape in units of its own; None where only the trivial state is stationary.
 
     Raises
     ------
@@ -63,57 +82,116 @@ class Landscape:
     parameter is B = d0 |b| with the paper's b; |beta| = B^(D+1) for the end-to-end vector beta at a
     minimum. `gamma` multiplies |w|^2, so torch's `weight_decay` is 2 gamma.
 
-    Certified, by `gap`, is the loss of `global_minimum` alone. B, slope, transitions, spinodals and
-    minima are computed to rounding, but without a bound: near a spinodal or a critical point the
-    rounding of gamma is amplified in B as the curve demands.
+    Certified, by `gap`, is the loss of `global_minimum` alone, for the eigenvalues and signals that
+    the moments hold. B, slope, transitions, spinodals and minima are computed to rounding, but
+    without a bound: near a spinodal or a critical point the rounding of gamma is amplified in B as
+    the curve demands. x, y and gamma may be in any units that floats can express.
 
     At infinite depth L is E[y^2] for every gamma > 0. At gamma = 0 it is the loss of the best
     linear predictor under the noise factor N if that is bounded (no noise, or `noise_factor`,
     for noise_variance depth / width held at ln N): a jump, the zeroth-order transition. Noise of
     fixed variance makes N infinite and L constant, with no transition. Learned states with B = 1
     stay metastable up to the spinodals, the limits of those at finite depth.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> land = pu.Landscape(pu.Moments.from_spectrum([1, 0.3], [0.45, 0.1], 0.3), depth=2)
+    >>> [(t.order, round(t.gamma, 6)) for t in land.transitions()]
+    [(1, 0.143768)]
+    >>> land.minima(0.1).round(6).tolist()
+    [0.0, 0.704931]
     """
 
     def __init__(
         self,
         moments: Moments,
-        depth: Any = 2,
-        width: Any = None,
-        noise_variance: Any = 0.0,
-        decay_ratios: Any = None,
-        penalty_power: Any = 2,
+        depth: float = 2,
+        width: int | Sequence[int] | None = None,
+        noise_variance: float | Sequence[float] = 0.0,
+        decay_ratios: float | Sequence[float] | None = None,
+        penalty_power: float = 2,
         *,
-        noise_factor: Any = None,
+        noise_factor: float | None = None,
     ) -> None:
         if not isinstance(moments, Moments):
             raise ValueError(f"moments must be a Moments, got {type(moments).__name__}")
         if moments.k != 1:
             raise ValueError(f"moments must have one output, got k = {moments.k}")
-        network = Architecture(depth, width, noise_variance, decay_ratios, noise_factor)
-        self.moments, self.depth, self.width = moments, network.depth, network.width
-        self.noise_variance, self.decay_ratios = network.noise_variance, network.decay_ratios
-        self.noise_factor = network.noise_factor
-        power = scalar("penalty_power", penalty_power, minimum=0, strict=True)
-        if self.depth == inf and power != 2:
-            raise ValueError(f"penalty_power must be 2 at infinite depth, got {power:g}")
-        self.penalty_power = power
-        self._decay = float(np.exp(network.log_decay))
-        self.curve = Curve(
-            moments.eigenvalues,
-            moments.signals.reshape(-1),
-            moments.Eyy,
-            self.depth,
-            network.log_noise_factor,
-            self.penalty_power,
-            network.log_decay,
-            moments._spectra,
+        self.moments = moments
+        self.architecture = Architecture(
+            depth, width, noise_variance, decay_ratios, penalty_power, noise_factor
         )
+        spectrum = moments.spectrum if self.architecture.log_noise_factor < inf else None
+        self.reduction = None if spectrum is None else Reduction(spectrum, self.architecture)
 
-    def loss(self, B: Any, gamma: Any) -> Array:
-        """Eq. 6 at B >= 0 and gamma >= 0 (broadcast together), for 0 < D < inf and p = 2.
+    @property
+    def depth(self) -> float:
+        """Number of hidden layers D, an int where it is integer."""
+        return self.architecture.depth
 
-        The loss minimised over the first layer, the other layers being balanced with |b| = B / d0.
-        At gamma = 0 every B > 0 has the same loss, because the first layer adapts to it.
+    @property
+    def width(self) -> int | tuple[int, ...] | None:
+        """Hidden width d0, or one per layer."""
+        return self.architecture.width
+
+    @property
+    def noise_variance(self) -> float | tuple[float, ...]:
+        """Variance of the neuron noise, or one per layer."""
+        return self.architecture.noise_variance
+
+    @property
+    def decay_ratios(self) -> float | tuple[float, ...] | None:
+        """r_l, one per weight matrix."""
+        return self.architecture.decay_ratios
+
+    @property
+    def penalty_power(self) -> float:
+        """Power p of the penalty gamma |w|^p."""
+        return self.architecture.penalty_power
+
+    @property
+    def noise_factor(self) -> float:
+        """N, inf where it overflows."""
+        return self.architecture.noise_factor
+
+    @property
+    def trivial(self) -> bool:
+        """Whether nothing can be learned: no signal, or infinite noise."""
+        return self.reduction is None
+
+    def loss(self, B: ArrayLike, gamma: ArrayLike) -> Array:
+        """Eq. 6, minimised over the first layer.
+
+        Parameters
+        ----------
+        B : array_like
+            Order parameter >= 0; broadcast with gamma.
+        gamma : array_like
+            Weight decay >= 0.
+
+        Returns
+        -------
+        array
+            E[y^2] - sum_i u^D e_i^2 / (N a_i u^D + gamma g) + gamma g D u with u = B^2 and g the
+            geometric mean of the decay ratios; the layers but the first are balanced, |b| = B / d0.
+
+        Raises
+        ------
+        ValueError
+            At D = 0, D = inf or p != 2, and for arguments out of range.
+
+        Notes
+        -----
+        Eq. 6 of the paper. At gamma = 0 every B > 0 has the same loss, because the first layer
+        adapts to it.
+
+        Examples
+        --------
+        >>> import phase_utils as pu
+        >>> land = pu.Landscape(pu.Moments.isotropic(), depth=2)
+        >>> land.loss([0.0, 0.3, 0.7], 0.1).round(6).tolist()
+        [0.2025, 0.205327, 0.157541]
         """
         if self.depth == 0 or self.depth == inf:
             raise ValueError(f"depth must be > 0 and finite for Eq. 6, got {self.depth}")
@@ -123,126 +201,298 @@ class Landscape:
                 "balanced_loss holds for every power"
             )
         B, gamma = np.broadcast_arrays(non_negative("B", B), non_negative("gamma", gamma))
-        gamma = gamma * self._decay
-        if self.curve.trivial:
-            return self.moments.Eyy + gamma * self.depth * B**2
-        with np.errstate(divide="ignore"):
-            x = 2 * self.depth * np.log(B) - np.log(gamma)
-        x = np.where(B == 0, -np.inf, x)
-        taken = (self.curve.gain * expit(x[..., None] + self.curve.log_a)).sum(axis=-1)
-        return self.moments.Eyy - taken + gamma * self.depth * B**2
+        if self.reduction is None:
+            return self.moments.Eyy + self.depth / (self.depth + 1) * self._penalty(B, gamma)
+        units, spectrum = self.reduction, self.reduction.spectrum
+        log_u, log_decay = 2 * units.order.log_of(B), units.gamma.log_of(gamma)
+        with np.errstate(invalid="ignore"):
+            x = self.depth * log_u - log_decay + log(self.depth + 1)
+        flat = np.where(B == 0, -inf, x).reshape(-1)
+        taken = np.empty(flat.shape)
+        rows = max(1, TERMS // len(spectrum.gain))
+        for i in range(0, len(flat), rows):
+            share = expit(flat[i : i + rows, None] + spectrum.log_a)
+            taken[i : i + rows] = (spectrum.gain * share).sum(axis=-1)
+        with np.errstate(over="ignore"):
+            penalty = self.depth / (self.depth + 1) * np.exp(log_decay + log_u)
+        return self.moments.Eyy - units.loss.times(taken.reshape(B.shape) - penalty)
 
-    def balanced_loss(self, B: Any, gamma: Any) -> Array:
-        """The least data loss with |beta| <= B^(D+1), plus the penalty of B: any D < inf, any p.
+    def balanced_loss(self, B: ArrayLike, gamma: ArrayLike) -> Array:
+        """The least loss of a network of size B, all layers balanced.
 
-        The loss of the best network of squared norm (D+1) B^2, all layers balanced. B >= 0 and
-        gamma >= 0 broadcast together. It has the stationary points and the minimum of `loss`;
-        elsewhere it lies above, because the first layer is held to the norm of the others.
+        Parameters
+        ----------
+        B : array_like
+            Order parameter >= 0; broadcast with gamma.
+        gamma : array_like
+            Weight decay >= 0.
+
+        Returns
+        -------
+        array
+            The least data loss with |beta| <= B^(D+1), plus gamma R^(p/2), R = g (D+1) B^2.
+
+        Raises
+        ------
+        ValueError
+            At D = inf, and for arguments out of range.
+
+        Notes
+        -----
+        It has the stationary points and the minimum of `loss`; elsewhere it lies above, because
+        the first layer is held to the norm of the others.
+
+        Examples
+        --------
+        >>> import phase_utils as pu
+        >>> land = pu.Landscape(pu.Moments.isotropic(), depth=2)
+        >>> land.balanced_loss([0.0, 0.3, 0.7], 0.1).round(6).tolist()
+        [0.2025, 0.205929, 0.158449]
         """
         if self.depth == inf:
             raise ValueError("depth must be finite for a landscape in B, got inf")
         B, gamma = np.broadcast_arrays(non_negative("B", B), non_negative("gamma", gamma))
-        R = self._decay * (self.depth + 1) * B**2
-        penalty = gamma * R ** (self.penalty_power / 2)
-        if self.curve.trivial:
-            return self.moments.Eyy + penalty
-        spectrum = self.curve.spectrum
-        with np.errstate(divide="ignore"):
-            target = 2 * (self.depth + 1) * np.log(B)  # of ln |beta|^2
-        inverse = Monotone(
-            lambda s: (spectrum.at(s).log_beta2, 2 * (1 - spectrum.at(s).P)),
-            spectrum.left,
-            spectrum.right,
-            1,
-        )
-        s = inverse(target.reshape(-1)).reshape(B.shape)
-        before = (target - spectrum.log_signal2) / 2
-        s = np.where(before < spectrum.left, before, s)
-        return self.curve.data_loss(s.reshape(-1)).reshape(B.shape) + penalty
+        if self.reduction is None:
+            return self.moments.Eyy + self._penalty(B, gamma)
+        units, curve = self.reduction, self.reduction.curve
+        log_beta2 = units.log_beta2(B)
+        taken = curve.spectrum.taken(curve.spectrum.of_norm(log_beta2.reshape(-1)))
+        with np.errstate(over="ignore"):
+            penalty = np.exp(units.gamma.log_of(gamma) + curve.exponent / 2 * log_beta2)
+        return self.moments.Eyy - units.loss.times(taken.reshape(B.shape) - penalty)
 
-    def stationary(self, gamma: Any) -> tuple[Array, Array]:
-        """All stationary B > 0 at one gamma > 0, ascending, and their kinds (-1 min, 1 max)."""
+    def ridge(self, mu: ArrayLike) -> RidgeState:
+        """The stationary states that are the ridge solutions beta = (N A0 + mu)^-1 E[xy].
+
+        Parameters
+        ----------
+        mu : array_like
+            Ridge penalty >= 0, units of x^2; 0 is the best linear predictor.
+
+        Returns
+        -------
+        RidgeState
+            The weight decay at which each is stationary, its B and its loss there.
+
+        Raises
+        ------
+        ValueError
+            At D = inf, where nothing can be learned, and for arguments out of range.
+
+        Notes
+        -----
+        Every stationary point of the landscape is one of them: with G = |E[xy] - N A0 beta|^2 and
+        p = 2, gamma^(D+1) = mu^(1-D) G^D and B^(D+1) = |beta| = G^(1/2) / mu.
+
+        Examples
+        --------
+        >>> import phase_utils as pu
+        >>> state = pu.Landscape(pu.Moments.isotropic(), depth=2).ridge(0.5)
+        >>> round(float(state.gamma), 6), round(float(state.B), 6)
+        (0.100415, 0.669433)
+        """
+        if self.depth == inf:
+            raise ValueError("depth must be finite for a landscape in B, got inf")
+        mu = non_negative("mu", mu)
+        if self.reduction is None:
+            raise ValueError("moments must have E[xy] != 0 and finite noise for learned states")
+        units, curve = self.reduction, self.reduction.curve
+        at = curve.spectrum.at(-units.ridge.log_of(mu).reshape(-1))
+        log_decay = curve.log_decay(at)[0]
+        gain = curve.spectrum.taken(at.s) - np.exp(log_decay + curve.log_penalty(at))
+        loss = self.moments.Eyy - units.loss.times(gain)
+        columns = units.gamma.exp(log_decay), units.order_parameter(at.log_beta2), loss
+        return RidgeState(*(column.reshape(mu.shape) for column in columns))
+
+    def stationary(self, gamma: float) -> tuple[Array, NDArray[np.int64]]:
+        """All stationary states but the trivial one at one weight decay.
+
+        Parameters
+        ----------
+        gamma : float
+            > 0.
+
+        Returns
+        -------
+        B : (n,) array
+            Order parameters > 0, ascending.
+        kind : (n,) array of int
+            -1 where they are minima, 1 maxima.
+
+        Examples
+        --------
+        >>> import phase_utils as pu
+        >>> B, kind = pu.Landscape(pu.Moments.isotropic(), depth=2).stationary(0.1)
+        >>> B.round(6).tolist(), kind.tolist()
+        ([0.228254, 0.669985], [1, -1])
+        """
         gamma = scalar("gamma", gamma, minimum=0, strict=True)
-        found = [
-            (float(branch.invert(np.array([gamma]))[0]), branch)
-            for branch in self._branches()
-            if branch.low < gamma < branch.high
-        ]
-        found.sort(key=lambda pair: pair[0])
-        B = [float(np.sqrt(self.curve.norm(np.array([s]))[0])) for s, _ in found]
-        return np.array(B), np.array([branch.kind for _, branch in found], dtype=int)
+        if self.reduction is None:
+            return np.zeros(0), np.zeros(0, dtype=np.int64)
+        log_decay = float(self.reduction.gamma.log_of(gamma))
+        here = [b for b in self.reduction.branches if b.log_low < log_decay < b.log_high]
+        log_beta2 = np.array([branch.value(log_decay).log_beta2 for branch in here])
+        kind = np.array([branch.kind for branch in here], dtype=np.int64)
+        return self.reduction.order_parameter(log_beta2), kind
 
-    def minima(self, gamma: Any) -> Array:
-        """All local minima B >= 0 at one gamma > 0, ascending; 0 is included where it is one."""
+    def minima(self, gamma: float) -> Array:
+        """All local minima at one weight decay.
+
+        Parameters
+        ----------
+        gamma : float
+            > 0.
+
+        Returns
+        -------
+        (n,) array
+            B >= 0, ascending; 0 is included where it is a minimum.
+
+        Examples
+        --------
+        >>> import phase_utils as pu
+        >>> pu.Landscape(pu.Moments.isotropic(), depth=2).minima(0.1).round(6).tolist()
+        [0.0, 0.669985]
+        """
         B, kind = self.stationary(gamma)
-        origin = [0.0] if float(gamma) >= self._origin_from() else []
+        origin = np.zeros(int(self._origin_is_minimum(np.array(float(gamma)))))
         return np.concatenate([origin, B[kind < 0]])
 
-    def count_minima(self, gamma: Any) -> Any:
-        """Number of local minima, integers of the shape of gamma >= 0 (0: the limit from above)."""
+    def count_minima(self, gamma: ArrayLike) -> NDArray[np.int64]:
+        """Number of local minima.
+
+        Parameters
+        ----------
+        gamma : array_like
+            Weight decays >= 0; at 0 the limit from above.
+
+        Returns
+        -------
+        array of int
+            Of the shape of gamma.
+
+        Examples
+        --------
+        >>> import phase_utils as pu
+        >>> pu.Landscape(pu.Moments.isotropic(), depth=2).count_minima([0.1, 0.15, 0.2]).tolist()
+        [2, 2, 1]
+        """
         gamma = non_negative("gamma", gamma)
-        count = (gamma >= self._origin_from()).astype(np.int64)
-        for branch in self._branches():
-            inside = (gamma < branch.high) & ((gamma > branch.low) | (branch.last & (gamma == 0)))
-            count += inside & (branch.kind < 0)
+        count = self._origin_is_minimum(gamma).astype(np.int64)
+        if self.reduction is not None:
+            log_decay = self.reduction.gamma.log_of(gamma)
+            for branch in self.reduction.branches:
+                above = (log_decay > branch.log_low) | (branch.last & (gamma == 0))
+                count += above & (log_decay < branch.log_high) & (branch.kind < 0)
         return count
 
-    def global_minimum(self, gamma: Any) -> GlobalMinimum:
-        """Certified L(gamma), vectorised over gamma >= 0.
+    def global_minimum(self, gamma: ArrayLike) -> GlobalMinimum:
+        """Certified L(gamma), vectorised.
 
+        Parameters
+        ----------
+        gamma : array_like
+            Weight decays >= 0.
+
+        Returns
+        -------
+        GlobalMinimum
+            B, loss, slope and gap, arrays of the shape of gamma.
+
+        Notes
+        -----
         Every branch of minima is evaluated where it exists, with a bound on what its inversion
         left; maxima lie above their neighbours; unresolved pieces of the curve (next to a
         degenerate turning point) are bounded from both ends. At gamma = 0 the minimiser is the
         limit from above, except at infinite depth, where L jumps there and the slope is inf.
-        """
-        gamma = non_negative("gamma", gamma)
-        if self.depth == inf:
-            return self._infinite(gamma)
-        flat = gamma.reshape(-1)
-        columns = [self._minimum(flat[i : i + BLOCK]) for i in range(0, len(flat), BLOCK)]
-        joined = (
-            np.concatenate(column).reshape(gamma.shape) for column in zip(*columns, strict=True)
-        )
-        return GlobalMinimum(*joined)
 
-    def _minimum(self, flat: Array) -> tuple[Array, Array, Array, Array]:
-        """B, loss, slope and gap of one block, (n,) each."""
-        loss = np.full(flat.shape, self.moments.Eyy)
-        B, slope, lower = np.zeros_like(flat), np.zeros_like(flat), loss.copy()
-        for branch in self._branches():
-            # closed and a little beyond, for gammas within an unresolved piece between two branches
-            here = (flat <= branch.high * (1 + NEIGHBOURHOOD)) & (
-                (flat >= branch.low * (1 - NEIGHBOURHOOD)) | branch.last
-            )
-            if branch.kind == 0:
-                lower = np.minimum(lower, branch.floor(flat))
-            if branch.kind >= 0 or not here.any():
-                continue
-            rows = np.flatnonzero(here)
-            value, u, T, bound = branch.minimum(flat[rows])
-            # where it is the only stationary state, its loss may agree with E[y^2] to rounding
-            better = (value < loss[rows]) | (self.curve.alpha <= 0)
-            rows, chosen = rows[better], np.flatnonzero(better)
-            loss[rows], B[rows], slope[rows] = value[chosen], np.sqrt(u[chosen]), T[chosen]
-            lower[here] = np.minimum(lower[here], bound)
-        rounding = 64 * np.finfo(float).eps * self.moments.Eyy + self._rounding(flat * slope, B)
-        gap = np.maximum(loss - lower, 0) + rounding
-        return B, loss, slope, gap
+        Examples
+        --------
+        >>> import phase_utils as pu
+        >>> best = pu.Landscape(pu.Moments.isotropic(), depth=2).global_minimum([0.1, 0.2])
+        >>> best.loss.round(6).tolist(), best.slope.round(6).tolist()
+        ([0.156942, 0.2025], [1.34664, 0.0])
+        """
+        gamma, Eyy = non_negative("gamma", gamma), self.moments.Eyy
+        if self.reduction is not None and self.depth < inf:
+            return certified_minimum(self.reduction, Eyy, gamma)
+        # without a signal, or in the limit D -> inf: learned at gamma = 0 alone, with B = 1
+        learned = (gamma == 0) & (not self.trivial)
+        loss, gap = np.full(gamma.shape, Eyy), np.full(gamma.shape, 4 * EPS * Eyy + UNDERFLOW)
+        if self.reduction is not None:
+            gain = self.reduction.loss.times(self.reduction.spectrum.total_gain)
+            loss[learned] -= gain
+            gap[learned] += (64 * EPS + self.reduction.loss_error) * gain
+        return GlobalMinimum(learned.astype(float), loss, np.where(learned, inf, 0.0), gap)
 
     def transitions(self) -> list[Transition]:
-        """All phase transitions of the global minimum in gamma, ascending.
+        """All phase transitions of the global minimum in gamma.
 
-        First-order ones from coexistence of two certified branches; one whose gamma is below the
-        smallest float is not listed.
+        Returns
+        -------
+        list of Transition
+            Ascending in gamma: first-order ones from coexistence of two certified branches. One
+            whose gamma is below the smallest float, or above the largest, is not listed.
+
+        Examples
+        --------
+        >>> import phase_utils as pu
+        >>> moments = pu.Moments.from_spectrum([1, 1e-4], np.sqrt([0.2, 0.001]), 20)
+        >>> [round(t.gamma, 6) for t in pu.Landscape(moments, depth=2).transitions()]
+        [0.087061, 0.136629]
         """
-        return find_transitions(self.curve, self._branches(), self.moments.signal)
+        reduced = self.reduction
+        if reduced is None or reduced.curve.alpha < 0:
+            return []
+        if self.depth == inf:
+            # the limit of the first-order transition, whose gamma (D+1) tends to the learnable part
+            heat = float(reduced.loss.times(reduced.spectrum.total_gain))
+            return [Transition(0.0, 0, 1.0, 0.0, heat, heat)]
+        if reduced.curve.critical:
+            gamma = self.architecture.critical_ratio * self.moments.signal
+            return [Transition(gamma, 2, 0.0, 0.0, 0.0, 0.0)] if 0 < gamma < inf else []
+        return find_transitions(reduced)
 
     def spinodals(self) -> list[Spinodal]:
-        """Ends of metastable branches (dgamma/dB = 0 on the stationary curve), ascending."""
-        return find_spinodals(self._branches())
+        """Ends of metastable branches, where dgamma/dB = 0 on the stationary curve.
 
-    def paper_b(self, B: Any) -> Array:
-        """The paper's b = B / d0, for equal widths."""
+        Returns
+        -------
+        list of Spinodal
+            Ascending in gamma.
+
+        Examples
+        --------
+        >>> import phase_utils as pu
+        >>> [round(s.gamma, 6) for s in pu.Landscape(pu.Moments.isotropic(), depth=2).spinodals()]
+        [0.162926]
+        """
+        return [] if self.reduction is None else find_spinodals(self.reduction)
+
+    def paper_b(self, B: ArrayLike) -> Array:
+        """The paper's b = B / d0, for equal widths.
+
+        Parameters
+        ----------
+        B : array_like
+            Order parameter >= 0.
+
+        Returns
+        -------
+        array
+            Of the shape of B.
+
+        Raises
+        ------
+        ValueError
+            Where the width was not given or differs between the layers.
+
+        Examples
+        --------
+        >>> import phase_utils as pu
+        >>> float(pu.Landscape(pu.Moments.isotropic(), depth=2, width=8).paper_b(4.0))
+        0.5
+        """
         if self.width is None:
             raise ValueError("width must be given to convert B to the paper's b, got None")
         if isinstance(self.width, tuple):
@@ -251,26 +501,13 @@ class Landscape:
             )
         return non_negative("B", B) / self.width
 
-    def _infinite(self, gamma: Array) -> GlobalMinimum:
-        """The limit D -> inf at fixed gamma: learned at gamma = 0 alone, with B = 1."""
-        learned = (gamma == 0) & (not self.curve.trivial)
-        gain = 0.0 if self.curve.trivial else self.curve.spectrum.total_gain
-        loss = np.where(learned, self.moments.Eyy - gain, self.moments.Eyy)
-        gap = np.full(gamma.shape, 64 * np.finfo(float).eps * self.moments.Eyy)
-        return GlobalMinimum(learned.astype(float), loss, np.where(learned, inf, 0.0), gap)
+    def _origin_is_minimum(self, gamma: Array) -> NDArray[np.bool_]:
+        if self.reduction is None:
+            return np.ones(gamma.shape, dtype=bool)
+        return self.reduction.gamma.log_of(gamma) >= self.reduction.log_origin
 
-    def _origin_from(self) -> float:
-        """The gamma from which on the origin is a minimum."""
-        return self.curve.critical_gamma(self.moments.signal)
-
-    def _rounding(self, penalty: Array, B: Array) -> Array:
-        """Bound on the rounding of gamma T: that of ln T times it."""
-        with np.errstate(divide="ignore"):
-            log_T = np.abs(np.log(B * B)) + abs(self.curve.log_scale)
-        size = np.where(penalty > 0, 64 + 8 * self.penalty_power * log_T, 0.0)
-        return np.finfo(float).eps * penalty * size
-
-    def _branches(self) -> list[Branch]:
-        if self.curve.trivial:
-            return []
-        return [Branch(self.curve, piece) for piece in self.curve.pieces]
+    def _penalty(self, B: Array, gamma: Array) -> Array:
+        """Penalty gamma R^(p/2) of balanced layers, R = g (D+1) B^2."""
+        with np.errstate(divide="ignore", over="ignore"):
+            log_R = self.architecture.log_ratio + log(self.depth + 1) + 2 * np.log(B)
+            return np.exp(np.log(gamma) + self.penalty_power / 2 * log_R)

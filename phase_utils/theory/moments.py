@@ -1,25 +1,32 @@
 """Second moments of the data: all that a linear network under squared loss can see of them."""
 
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from math import frexp, ldexp
+from typing import Any, Never, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from phase_utils._check import Array, integer, non_negative, numeric, scalar
+from phase_utils.theory.spectrum import Spectrum
+from phase_utils.theory.units import EPS
 
 RANGE_TOLERANCE = 1e-9  # relative violation of the Cauchy-Schwarz bounds that rounding may cause
+LARGEST_MATRIX = 2**31  # bytes: beyond it no matrix is built from a spectrum
+SMALLEST_SAMPLE, LARGEST_SAMPLE = 1e-150, 1e150  # whose squares and their means are floats
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Moments:
     """The moments A0 = E[x x^T], E[xy] and E[y^2] of a data distribution.
 
     Parameters
     ----------
-    A0 : (d, d) symmetric positive semidefinite array, units of x^2.
-    Exy : (d,) array, or (d, k) for k outputs; it must lie in the range of A0.
-    Eyy : float, E|y|^2, at least E[xy]^T A0^+ E[xy] (no predictor beats zero residual).
+    A0 : (d, d) array_like
+        Symmetric positive semidefinite, in units of x^2.
+    Exy : (d,) or (d, k) array_like
+        E[xy], for k outputs; it must lie in the range of A0. Units of x y.
+    Eyy : float
+        E|y|^2, at least E[xy]^T A0^+ E[xy]: no predictor beats zero residual. Units of y^2.
 
     Raises
     ------
@@ -28,39 +35,66 @@ class Moments:
 
     Notes
     -----
-    The moments are raw, not centred. They determine the loss of Eq. 5 of the paper exactly.
+    The moments are raw, not centred. They determine the loss of Eq. 5 of the paper exactly. They
+    cannot be changed, and may be of any size: everything is computed in units of their own.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> moments = pu.Moments([[2.0, 0.5], [0.5, 1.0]], [0.6, 0.1], 0.5)
+    >>> moments
+    Moments(d=2, k=1, |Exy|=0.608276, Eyy=0.5)
+    >>> moments.eigenvalues.round(4).tolist()
+    [0.7929, 2.2071]
     """
 
-    A0: Array
     Exy: Array
     Eyy: float
+    _A0: Array  # (d, d), or (d,) where it is diagonal
 
-    def __post_init__(self) -> None:
-        A0 = numeric("A0", self.A0, ndim=(2,))
-        Exy = numeric("Exy", self.Exy, ndim=(1, 2))
-        if A0.shape[0] != A0.shape[1]:
-            raise ValueError(f"A0 must be square, got shape {A0.shape}")
+    def __init__(self, A0: ArrayLike, Exy: ArrayLike, Eyy: float) -> None:
+        matrix = numeric("A0", A0, ndim=(2,))
+        if matrix.shape[0] != matrix.shape[1]:
+            raise ValueError(f"A0 must be square, got shape {matrix.shape}")
+        exponent = _exponent(matrix)
+        matrix = np.ldexp(matrix, -exponent)
+        asymmetry = float(np.abs(matrix - matrix.T).max())
+        if asymmetry > 1e-12 * float(np.abs(matrix).max()):
+            asymmetry = ldexp(asymmetry, exponent)
+            raise ValueError(f"A0 must be symmetric, got entries that differ by {asymmetry:.3g}")
+        matrix = np.ldexp((matrix + matrix.T) / 2, exponent)
+        diagonal = np.diag(matrix)
+        if np.count_nonzero(matrix) == np.count_nonzero(diagonal):
+            matrix = diagonal.copy()
+        self._set(matrix, numeric("Exy", Exy, ndim=(1, 2)), Eyy)
+
+    def _set(self, A0: Array, Exy: Array, Eyy: Any) -> None:
         if len(Exy) != len(A0):
             raise ValueError(f"Exy must have {len(A0)} rows like A0, got shape {Exy.shape}")
-        scale = float(np.abs(A0).max())
-        asymmetry = float(np.abs(A0 - A0.T).max())
-        if asymmetry > 1e-12 * scale:
-            raise ValueError(f"A0 must be symmetric, got entries that differ by {asymmetry:.3g}")
-        A0 = (A0 + A0.T) / 2
-        for name, value in (("A0", A0), ("Exy", Exy), ("Eyy", scalar("Eyy", self.Eyy, minimum=0))):
-            object.__setattr__(self, name, value)
-            if isinstance(value, np.ndarray):
-                value.setflags(write=False)
+        for array in (A0, Exy):
+            array.setflags(write=False)
+        self.__dict__.update(_A0=A0, Exy=Exy, Eyy=scalar("Eyy", Eyy, minimum=0))
         self._check_realisable()
 
+    def __setattr__(self, name: str, _: object) -> Never:
+        raise AttributeError(f"{name} cannot be set: Moments cannot be changed")
+
+    def __delattr__(self, name: str) -> Never:
+        raise AttributeError(f"{name} cannot be deleted: Moments cannot be changed")
+
+    def __getstate__(self) -> dict[str, object]:
+        """What a copy needs; the rest is computed again."""
+        return {name: self.__dict__[name] for name in ("_A0", "Exy", "Eyy")}
+
     def _check_realisable(self) -> None:
-        power = (self.signals**2).reshape(-1, self.k).sum(axis=1)
-        total = float(self.eigenvalues[-1]) * self.Eyy
-        hidden = power[self.eigenvalues == 0].sum()
-        if hidden > RANGE_TOLERANCE**2 * total:
+        kept, exponent = self.eigenvalues > 0, _exponent(self.Exy)
+        power = (np.ldexp(self.signals, -exponent) ** 2).reshape(-1, self.k).sum(axis=1)
+        hidden = float(np.sqrt(power[~kept].sum()))
+        total = np.sqrt(self.eigenvalues[-1]) * np.sqrt(self.Eyy)  # |E[xy]| is at most that
+        if hidden > RANGE_TOLERANCE * np.ldexp(total, -exponent):
             raise ValueError(
-                f"Exy must lie in the range of A0, got a component of norm {np.sqrt(hidden):.3g} "
-                "along directions in which x has no variance"
+                "Exy must lie in the range of A0, got a component of norm "
+                f"{ldexp(hidden, exponent):.3g} along directions in which x has no variance"
             )
         if self.residual_variance < -RANGE_TOLERANCE * self.Eyy:
             least = self.Eyy - self.residual_variance
@@ -69,43 +103,152 @@ class Moments:
             )
 
     @classmethod
-    def from_samples(cls, x: Any, y: Any) -> "Moments":
-        """Moments of a finite data set: x (n, d), y (n,) or (n, k), each sample with weight 1/n."""
+    def from_samples(cls, x: ArrayLike, y: ArrayLike) -> Self:
+        """Moments of a finite data set, each sample with weight 1/n.
+
+        Parameters
+        ----------
+        x : (n, d) array_like
+            Inputs, not centred by this function.
+        y : (n,) or (n, k) array_like
+            Outputs.
+
+        Returns
+        -------
+        Moments
+
+        Raises
+        ------
+        ValueError
+            For lengths that differ, and for numbers whose squares leave the range of floats.
+
+        Examples
+        --------
+        >>> import phase_utils as pu
+        >>> pu.Moments.from_samples([[1.0], [-1.0], [2.0]], [1.0, -1.0, 1.0])
+        Moments(d=1, k=1, |Exy|=1.33333, Eyy=1)
+        """
         x = numeric("x", x, ndim=(2,))
         y = numeric("y", y, ndim=(1, 2))
         if len(x) != len(y):
             raise ValueError(f"x and y must have the same length, got {len(x)} and {len(y)}")
+        for name, value in (("x", x), ("y", y)):
+            size = float(np.abs(value).max())
+            if size and not SMALLEST_SAMPLE < size < LARGEST_SAMPLE:
+                raise ValueError(
+                    f"{name} must be of a size between {SMALLEST_SAMPLE:g} and {LARGEST_SAMPLE:g}, "
+                    f"so that its squares are floats, got {size:g}; measure it in other units"
+                )
         return cls(x.T @ x / len(x), x.T @ y / len(x), float(np.sum(y * y)) / len(x))
 
     @classmethod
-    def from_spectrum(cls, eigenvalues: Any, signals: Any, Eyy: Any) -> "Moments":
-        """Moments in the eigenbasis of A0: a_i >= 0, e_i = E[x'_i y], in any order."""
-        eigenvalues = non_negative("eigenvalues", eigenvalues, ndim=(1,))
+    def from_spectrum(cls, eigenvalues: ArrayLike, signals: ArrayLike, Eyy: float) -> Self:
+        """Moments in the eigenbasis of A0.
+
+        Parameters
+        ----------
+        eigenvalues : (d,) array_like
+            a_i >= 0, in any order.
+        signals : (d,) array_like
+            e_i = E[x'_i y], the components of E[xy] in the same order.
+        Eyy : float
+            E[y^2].
+
+        Returns
+        -------
+        Moments
+            With the diagonal A0, which is built only where it is asked for: 10^5 modes are no
+            matter.
+
+        Raises
+        ------
+        ValueError
+            For anything that is the moments of no distribution.
+
+        Examples
+        --------
+        >>> import phase_utils as pu
+        >>> moments = pu.Moments.from_spectrum([1, 0.01], [0.4, 0.02], 0.5)
+        >>> moments.A0.tolist()
+        [[1.0, 0.0], [0.0, 0.01]]
+        >>> round(moments.residual_variance, 10)
+        0.3
+        """
+        diagonal = non_negative("eigenvalues", eigenvalues, ndim=(1,))
         signals = numeric("signals", signals, ndim=(1,))
-        if len(signals) != len(eigenvalues):
+        if len(signals) != len(diagonal):
             raise ValueError(
-                f"signals must have {len(eigenvalues)} entries like eigenvalues, got {len(signals)}"
+                f"signals must have {len(diagonal)} entries like eigenvalues, got {len(signals)}"
             )
-        return cls(np.diag(eigenvalues), signals, Eyy)
+        return cls._diagonally(diagonal, signals, Eyy)
 
     @classmethod
     def isotropic(
-        cls, d: Any = 1, variance: Any = 1.0, signal: Any = 0.45, Eyy: Any = None
-    ) -> "Moments":
-        """A0 = variance * I and |E[xy]| = signal, spread evenly over the d inputs.
+        cls, d: int = 1, variance: float = 1.0, signal: float = 0.45, Eyy: float | None = None
+    ) -> Self:
+        """A0 = variance * I and |E[xy]| = signal, spread evenly over the inputs.
 
-        `Eyy` defaults to signal^2 / variance, the value of noiseless labels.
+        Parameters
+        ----------
+        d : int
+            Number of inputs, at least 1.
+        variance : float
+            Of each input, > 0.
+        signal : float
+            |E[xy]| >= 0.
+        Eyy : float, optional
+            E[y^2]; signal^2 / variance, the value of noiseless labels, where None.
+
+        Returns
+        -------
+        Moments
+
+        Raises
+        ------
+        ValueError
+            For an argument out of range, or a signal^2 / variance that is no float.
+
+        Examples
+        --------
+        >>> import phase_utils as pu
+        >>> pu.Moments.isotropic(3, variance=2.0, signal=0.4)
+        Moments(d=3, k=1, |Exy|=0.4, Eyy=0.08)
         """
         d = integer("d", d, minimum=1)
         variance = scalar("variance", variance, minimum=0, strict=True)
         signal = scalar("signal", signal, minimum=0)
-        Exy = np.full(d, signal / np.sqrt(d))
-        return cls(variance * np.eye(d), Exy, signal**2 / variance if Eyy is None else Eyy)
+        if Eyy is None:
+            exponent = frexp(signal)[1]
+            square = ldexp(signal, -exponent) ** 2
+            shift = frexp(variance)[1]
+            Eyy = float(np.ldexp(square / ldexp(variance, -shift), 2 * exponent - shift))
+            if not np.isfinite(Eyy) or (signal > 0 and Eyy < np.finfo(float).tiny):
+                raise ValueError(
+                    "signal^2 / variance must lie in the range of floats where Eyy is None, "
+                    f"got signal = {signal:g} and variance = {variance:g}"
+                )
+        return cls._diagonally(np.full(d, variance), np.full(d, signal / np.sqrt(d)), Eyy)
+
+    @classmethod
+    def _diagonally(cls, A0: Array, Exy: Array, Eyy: Any) -> Self:
+        moments = cls.__new__(cls)
+        moments._set(A0, Exy, Eyy)
+        return moments
+
+    @cached_property
+    def A0(self) -> Array:
+        """E[x x^T], (d, d), read-only; refused where it would take more than 2 GiB."""
+        if self._A0.ndim == 2:
+            return self._A0
+        self._check_size("A0")
+        matrix = np.diag(self._A0)
+        matrix.setflags(write=False)
+        return matrix
 
     @property
     def d(self) -> int:
         """Number of inputs."""
-        return len(self.A0)
+        return len(self._A0)
 
     @property
     def k(self) -> int:
@@ -113,52 +256,81 @@ class Moments:
         return 1 if self.Exy.ndim == 1 else self.Exy.shape[1]
 
     @cached_property
+    def _order(self) -> NDArray[np.intp]:
+        """Of a diagonal A0: the inputs by ascending eigenvalue."""
+        return np.argsort(self._A0, kind="stable")
+
+    @cached_property
     def _eigen(self) -> tuple[Array, Array]:
-        diagonal = np.diag(self.A0)
-        if np.count_nonzero(self.A0 - np.diag(diagonal)) == 0:
-            # exact also for spectra wider than float64 can diagonalise
-            order = np.argsort(diagonal, kind="stable")
-            values, vectors, rounding = diagonal[order], np.eye(self.d)[:, order], 0.0
-        else:
-            values, vectors = np.linalg.eigh(self.A0)
-            rounding = self.d * np.finfo(float).eps * np.abs(values).max()
-        if values[0] < -rounding - 1e-12 * np.abs(values).max():
+        """Of an A0 that is not diagonal: eigenvalues and eigenvectors."""
+        exponent = _exponent(self._A0)
+        values, vectors = np.linalg.eigh(np.ldexp(self._A0, -exponent))
+        rounding = self.d * EPS * float(np.abs(values).max())
+        return np.ldexp(np.where(np.abs(values) <= rounding, 0.0, values), exponent), vectors
+
+    @cached_property
+    def eigenvalues(self) -> Array:
+        """a_i, ascending, (d,); rounding-level values are exact zeros."""
+        # a diagonal is exact also for spectra wider than float64 can diagonalise
+        values = self._A0[self._order] if self._A0.ndim == 1 else self._eigen[0]
+        if values[0] < -1e-12 * np.abs(values).max():
             raise ValueError(
                 f"A0 must be positive semidefinite, got the eigenvalue {values[0]:.3g}"
             )
-        return np.where(values <= rounding, 0.0, values), vectors
+        return np.maximum(values, 0.0)
 
-    @property
-    def eigenvalues(self) -> Array:
-        """a_i, ascending, (d,); rounding-level values are exact zeros."""
-        return self._eigen[0]
-
-    @property
+    @cached_property
     def eigenvectors(self) -> Array:
         """Columns are the eigenvectors of A0, (d, d), in the order of `eigenvalues`."""
-        return self._eigen[1]
+        if self._A0.ndim == 2:
+            return self._eigen[1]
+        self._check_size("eigenvectors")
+        return np.eye(self.d)[:, self._order]
+
+    def _check_size(self, name: str) -> None:
+        size = 8 * self.d**2
+        if size > LARGEST_MATRIX:
+            raise ValueError(
+                f"{name} must take at most {LARGEST_MATRIX / 2**30:.3g} GiB, got {self.d} inputs "
+                f"and {size / 2**30:.3g} GiB; eigenvalues and signals hold the same"
+            )
 
     @cached_property
     def signals(self) -> Array:
         """e_i, the components of E[xy] along the eigenvectors, (d,) or (d, k)."""
+        if self._A0.ndim == 1:
+            return self.Exy[self._order]
         return self.eigenvectors.T @ self.Exy
 
     @cached_property
     def signal(self) -> float:
         """|E[xy]|, the strength of the signal (Frobenius norm for k > 1)."""
-        return float(np.linalg.norm(self.Exy))
+        exponent = _exponent(self.Exy)
+        return ldexp(float(np.linalg.norm(np.ldexp(self.Exy, -exponent))), exponent)
 
     @cached_property
     def residual_variance(self) -> float:
         """E[y^2] - E[xy]^T A0^+ E[xy]: the loss of the best linear predictor."""
         kept = self.eigenvalues > 0
-        explained = (self.signals[kept] ** 2).reshape(-1, self.k).sum(axis=1)
-        return self.Eyy - float(np.sum(explained / self.eigenvalues[kept]))
+        a, a_exponent = np.frexp(self.eigenvalues[kept])
+        e, e_exponent = np.frexp(self.signals.reshape(self.d, -1)[kept].T)
+        with np.errstate(over="ignore"):
+            explained = np.ldexp(e * e / a, 2 * e_exponent - a_exponent).sum()
+        return self.Eyy - float(explained)
 
     @cached_property
-    def _spectra(self) -> dict[float, Any]:
-        """What the stationary curves of one depth leave to those of the next."""
-        return {}
+    def spectrum(self) -> Spectrum | None:
+        """The sums over the modes that all landscapes share, for k = 1; None without a signal."""
+        if self.k != 1:
+            raise ValueError(f"moments must have one output, got k = {self.k}")
+        e = self.signals.reshape(-1)
+        active = (self.eigenvalues > 0) & (e != 0)
+        return Spectrum(self.eigenvalues[active], e[active]) if active.any() else None
 
     def __repr__(self) -> str:
         return f"Moments(d={self.d}, k={self.k}, |Exy|={self.signal:.6g}, Eyy={self.Eyy:.6g})"
+
+
+def _exponent(array: Array) -> int:
+    """The power of two just above the largest magnitude."""
+    return int(np.frexp(np.abs(array).max())[1])

@@ -1,11 +1,12 @@
 """Phase diagrams: the global minimum on a grid over weight decay and other parameters."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from phase_utils._check import non_negative, numeric
 from phase_utils._extras import brought_by
@@ -31,14 +32,14 @@ NAMES = {
 
 
 def phase_diagram(
-    moments: Any,
+    moments: Moments | Mapping[str, Moments] | Callable[..., Moments],
     *,
-    gamma: Any,
-    depth: Any = 2,
-    width: Any = None,
-    noise_variance: Any = 0.0,
-    penalty_power: Any = 2,
-    **parameters: Any,
+    gamma: ArrayLike,
+    depth: ArrayLike = 2,
+    width: ArrayLike | None = None,
+    noise_variance: ArrayLike = 0.0,
+    penalty_power: ArrayLike = 2,
+    **parameters: ArrayLike,
 ) -> "xarray.Dataset":
     """Certified global minimum and number of minima over a grid.
 
@@ -47,11 +48,15 @@ def phase_diagram(
 
     Parameters
     ----------
-    moments : Moments; or a dict {label: Moments}, which makes the dimension "moments"; or a
-        function that returns Moments from the keywords in `parameters`.
-    gamma : weight decays >= 0, a number or 1-D.
-    depth, width, noise_variance, penalty_power : as for `Landscape`, a number each or 1-D.
-    parameters : arguments of the function `moments`, a number each or 1-D.
+    moments : Moments, dict of str to Moments, or callable
+        A dict makes the dimension "moments"; a function returns Moments from the keywords in
+        `parameters`.
+    gamma : array_like
+        Weight decays >= 0, a number or 1-D.
+    depth, width, noise_variance, penalty_power : array_like
+        As for `Landscape`, a number each or 1-D.
+    **parameters : array_like
+        Arguments of the function `moments`, a number each or 1-D.
 
     Returns
     -------
@@ -71,6 +76,8 @@ def phase_diagram(
     >>> ds = pu.phase_diagram(pu.Moments.isotropic(), gamma=[0.1, 0.2], depth=[1, 1.5, 2])
     >>> dict(ds.sizes)
     {'gamma': 2, 'depth': 3}
+    >>> ds.minima.values.tolist()
+    [[1, 2, 2], [1, 2, 1]]
     """
     with brought_by("sweeps", "phase_diagram"):
         import xarray

@@ -1,12 +1,15 @@
 """Sums over the spectrum along the curve of ridge solutions, at a cost independent of its size.
 
-With z = e^s the inverse of the ridge penalty and q_i = N a_i z / (1 + N a_i z),
+With z = e^s the inverse of the ridge penalty and q_i = a_i z / (1 + a_i z),
 
     G = sum_i e_i^2 (1 - q_i)^2,   P = sum_i w_i q_i,  w_i ~ e_i^2 (1 - q_i)^2,
-    C = sum_i e_i^2 / (N a_i) q_i (2 - q_i),
+    C = sum_i e_i^2 / a_i q_i (2 - q_i),
 
 G is the squared residual correlation, dln(G)/ds = -2 P, and C is what the solution takes off the
-loss. They are evaluated from Chebyshev interpolants, whose error is certified for every spectrum:
+loss. x and y are measured in powers of two that bring the largest a_i and C(inf) into [1, 4), so
+that data in any units give the same numbers.
+
+The sums are evaluated from Chebyshev interpolants, whose error is certified for every spectrum:
 at s = x + i t with |t| < pi/2 the terms of G lie in a cone of half angle t about e^(-i t), so that
 |sum| >= cos(t) sum|.|, and |q_i| <= 1. Hence ln(G) is analytic there with |dln(G)/ds| <= 2/cos(t),
 |P| <= 1/cos(t), |C| <= 3 C(inf). On cells of width 1/2 and with t = 1.3, the Bernstein ellipse has
@@ -15,12 +18,15 @@ Forty units of s outside the spectrum the closed forms of the tails are exact to
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from phase_utils._check import Array
+from phase_utils.theory.inversion import Monotone
+from phase_utils.theory.units import LN2
 
 Index = NDArray[np.int64]
 
@@ -53,21 +59,50 @@ class Sums:
 
 
 class Spectrum:
-    """The sums ln G, P and C of modes with log N a_i and log e_i^2, (modes,) each."""
+    """The sums ln G, P and C of the modes that carry signal, in units of their own.
 
-    def __init__(self, log_a: Array, log_e2: Array) -> None:
-        distinct, index = np.unique(log_a, return_inverse=True)
-        top = log_e2.max()
-        power = np.zeros_like(distinct)
-        np.add.at(power, index, np.exp(log_e2 - top))
-        seen = power > 0  # what underflows beside the strongest signal is no signal
-        self.log_a, self.log_e2 = distinct[seen], np.log(power[seen]) + top
-        self.gain = np.exp(self.log_e2 - self.log_a)  # what each mode can take off the loss
+    Parameters
+    ----------
+    eigenvalues : (d,) array
+        a_i > 0, in any order; equal ones are merged.
+    signals : (d,) array
+        e_i != 0.
+
+    Attributes
+    ----------
+    x, y : int
+        The units: x is measured in 2^x, y in 2^y.
+    log_a, log_e2, gain : (modes,) array
+        ln a_i ascending, ln e_i^2, and e_i^2 / a_i, what each mode can take off the loss.
+    total_gain : float
+        C(inf), in [1, 4).
+    log_signal2, log_beta2 : float
+        ln G(-inf) = ln |E[xy]|^2, and ln |beta|^2 of the best linear predictor.
+    left, right : float
+        The range of s that is tabulated; outside the closed forms of the tails hold.
+    """
+
+    def __init__(self, eigenvalues: Array, signals: Array) -> None:
+        distinct, index = np.unique(eigenvalues, return_inverse=True)
+        a, a_exponent = np.frexp(distinct)
+        e, e_exponent = np.frexp(signals)
+        top = np.full(len(distinct), e_exponent.min())
+        np.maximum.at(top, index, e_exponent)
+        power = np.zeros(len(distinct))
+        np.add.at(power, index, np.ldexp(e, e_exponent - top[index]) ** 2)
+        gain, exponent = power / a, 2 * top - a_exponent
+        largest = int(exponent.max())
+        total = float(np.sum(np.ldexp(gain, exponent - largest)))
+        self.x = int(a_exponent[-1] - 1) // 2
+        self.y = (largest + int(np.frexp(total)[1]) - 1) // 2
+        self.log_a = np.log(2 * a) + (a_exponent - 1 - 2 * self.x) * LN2
+        self.log_e2 = np.log(power) + 2 * (top - self.x - self.y) * LN2
+        self.gain = np.ldexp(gain, exponent - 2 * self.y)
         self.total_gain = float(self.gain.sum())
-        self.log_signal2 = _log_sum(self.log_e2)  # of |E[xy]|^2
-        self.log_beta2 = _log_sum(self.log_e2 - 2 * self.log_a)  # of |beta|^2 at z = inf
-        self.left = -float(self.log_a.max()) - TAIL
-        cells = int(np.ceil((TAIL - float(self.log_a.min()) - self.left) / WIDTH))
+        self.log_signal2 = _log_sum(self.log_e2)
+        self.log_beta2 = _log_sum(self.log_e2 - 2 * self.log_a)
+        self.left = -float(self.log_a[-1]) - TAIL
+        cells = int(np.ceil((TAIL - float(self.log_a[0]) - self.left) / WIDTH))
         self.right = self.left + cells * WIDTH
         self._tabulate(cells)
 
@@ -145,6 +180,20 @@ class Spectrum:
         with np.errstate(invalid="ignore"):
             log_beta2 = np.where(inside, 2 * s + log_G, self.log_beta2)
         return Sums(s, log_G, P, log_beta2)
+
+    def of_norm(self, log_beta2: Array) -> Array:
+        """S at which ln |beta|^2 takes the given values, (n,); the right end for larger ones."""
+        s = self._inverse_norm(log_beta2)
+        before = (log_beta2 - self.log_signal2) / 2
+        return np.where(before < self.left, before, s)
+
+    @cached_property
+    def _inverse_norm(self) -> Monotone:
+        def log_norm(s: Array) -> tuple[Array, Array]:
+            at = self.at(s)
+            return at.log_beta2, 2 * (1 - at.P)
+
+        return Monotone(log_norm, self.left, self.right, 1)
 
 
 def _horner(coefficients: Array, cell: Index, x: Array) -> Array:

@@ -147,7 +147,7 @@ def learning_basin_init(
 
 
 def _beyond(land: Landscape, gamma: float) -> str:
-    if land.curve.trivial:
+    if land.trivial:
         return "moments must have E[xy] != 0 and finite noise: no network learns without a signal"
     ends = [spinodal.gamma for spinodal in land.spinodals()]
     end = max(ends) if ends else land.transitions()[-1].gamma

@@ -68,6 +68,7 @@ CALLS = {
     "Landscape.balanced_loss": Call(
         lambda: (land().balanced_loss, {"B": 0.5, "gamma": 0.1}), {"B": ANY, "gamma": ANY}
     ),
+    "Landscape.ridge": Call(lambda: (land().ridge, {"mu": 0.1}), {"mu": ANY}),
     "Landscape.stationary": Call(lambda: (land().stationary, {"gamma": 0.1}), {"gamma": POSITIVE}),
     "Landscape.minima": Call(lambda: (land().minima, {"gamma": 0.1}), {"gamma": POSITIVE}),
     "Landscape.count_minima": Call(lambda: (land().count_minima, {"gamma": 0.1}), {"gamma": ANY}),
