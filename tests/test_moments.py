@@ -127,3 +127,16 @@ def test_units_of_a_power_of_two_change_no_digit(x, y):
     np.testing.assert_array_equal(other.eigenvectors, one.eigenvectors)
     np.testing.assert_array_equal(np.ldexp(other.signal, -x - y), one.signal)
     np.testing.assert_array_equal(np.ldexp(other.residual_variance, -2 * y), one.residual_variance)
+
+
+def test_samples_are_not_diagonalised_before_it_is_needed(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(7, 12)), rng.normal(size=7)
+    checked = pu.Moments(x.T @ x / 7, x.T @ y / 7, y @ y / 7)
+    with monkeypatch.context() as without:
+        without.setattr(np.linalg, "eigh", None)
+        moments = pu.Moments.from_samples(x, y)
+    np.testing.assert_array_equal(moments.A0, checked.A0)
+    np.testing.assert_array_equal(moments.Exy, checked.Exy)
+    assert moments.Eyy == pytest.approx(checked.Eyy, rel=1e-15)
+    np.testing.assert_array_equal(moments.eigenvalues, checked.eigenvalues)

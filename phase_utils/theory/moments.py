@@ -67,6 +67,7 @@ class Moments:
         if np.count_nonzero(matrix) == np.count_nonzero(diagonal):
             matrix = diagonal.copy()
         self._set(matrix, numeric("Exy", Exy, ndim=(1, 2)), Eyy)
+        self._check_realisable()
 
     def _set(self, A0: Array, Exy: Array, Eyy: Any) -> None:
         if len(Exy) != len(A0):
@@ -74,7 +75,6 @@ class Moments:
         for array in (A0, Exy):
             array.setflags(write=False)
         self.__dict__.update(_A0=A0, Exy=Exy, Eyy=scalar("Eyy", Eyy, minimum=0))
-        self._check_realisable()
 
     def __setattr__(self, name: str, _: object) -> Never:
         raise AttributeError(f"{name} cannot be set: Moments cannot be changed")
@@ -139,7 +139,15 @@ class Moments:
                     f"{name} must be of a size between {SMALLEST_SAMPLE:g} and {LARGEST_SAMPLE:g}, "
                     f"so that its squares are floats, got {size:g}; measure it in other units"
                 )
-        return cls(x.T @ x / len(x), x.T @ y / len(x), float(np.sum(y * y)) / len(x))
+        A0 = x.T @ x / len(x)
+        A0 = (A0 + A0.T) / 2
+        diagonal = np.diag(A0)
+        if np.count_nonzero(A0) == np.count_nonzero(diagonal):
+            A0 = diagonal.copy()
+        # what samples have is realisable, and a large A0 takes long to diagonalise
+        moments = cls.__new__(cls)
+        moments._set(A0, x.T @ y / len(x), float(np.sum(y * y)) / len(x))
+        return moments
 
     @classmethod
     def from_spectrum(cls, eigenvalues: ArrayLike, signals: ArrayLike, Eyy: float) -> Self:
@@ -233,6 +241,7 @@ class Moments:
     def _diagonally(cls, A0: Array, Exy: Array, Eyy: Any) -> Self:
         moments = cls.__new__(cls)
         moments._set(A0, Exy, Eyy)
+        moments._check_realisable()
         return moments
 
     @cached_property
