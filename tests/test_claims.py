@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from phase_utils.chapters import claims, execution
 
@@ -44,11 +45,17 @@ def test_the_line_is_stable_and_the_data_complete(ledger):
         ledger.check(
             "Eq-0", measured=0.125 + noise, expected=0.125, route="by hand", tolerance=1e-9
         )
-    first, second = (line._repr_mimebundle_() for line in ledger.shown)
-    assert first["text/plain"] == second["text/plain"]
+    (first, varying), (second, _) = (line._repr_mimebundle_() for line in ledger.shown)
+    assert first == second
     assert "0.125" in first["text/plain"]
     data = first[claims.MIME]
     assert (data["id"], data["state"], data["route"]) == ("Eq-0", "pass", "by hand")
+    assert data | varying[claims.MIME] == ledger.results[0]
+    assert varying[claims.MIME]["measured"] == 0.125 + 1e-13
+    assert varying[claims.MIME]["seconds"] >= 0
+    output = new_output("display_data", data=first, metadata=varying)
+    nb = new_notebook(cells=[new_code_cell("", outputs=[output])])
+    assert execution.claims(nb) == [ledger.results[0]]
 
 
 def test_what_was_not_checked_is_missing(ledger):

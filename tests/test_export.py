@@ -87,6 +87,16 @@ def test_demo_is_readable(executed):
         assert syntax not in text
 
 
+def test_nothing_is_handed_to_a_text_that_has_it_already(executed):
+    code = [cell for cell in export.readable(executed).cells if cell.cell_type == "code"]
+    assert code[2].outputs == []
+    assert len(code[3].outputs) == 2  # what is shown stays
+    assert not any("myst_nb" in cell.source for cell in code)
+    names = {"values": [1.0, 2.0]}
+    exec(code[2].source, names)
+    assert names["glue"]("total", 3.0, display=False) is None
+
+
 def test_caption_follows_its_figure(executed):
     cells = export.readable(executed).cells
     at = next(i for i, cell in enumerate(cells) if cell.source.startswith("*Figure 1.*"))

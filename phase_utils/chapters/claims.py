@@ -2,8 +2,9 @@
 
 `ledger/CHAPTER.toml` defines the claims of a chapter, which opens `Ledger(chapter, tier)` and
 checks them. Each check is displayed as one line and travels in the notebook's outputs under the
-mime type `MIME`, from which the book's status page and the tests collect it. A failed claim does
-not stop the chapter.
+mime type `MIME`, from which the book's status page and the tests collect it; what differs between
+two runs travels in the output's metadata, which no comparison of notebooks looks at. A failed claim
+does not stop the chapter.
 """
 
 import time
@@ -22,6 +23,7 @@ from phase_utils._check import one_of
 
 MIME = "application/vnd.phase-claims+json"
 TIERS = ("smoke", "book", "paper")
+VARYING = ("measured", "expected", "deviation", "seconds")  # to the last digit
 VERDICTS = ("confirmed", "corrected", "refuted", "extended")
 LEDGER = Path(__file__).with_name("ledger")
 
@@ -63,10 +65,14 @@ class _Line:
     def __init__(self, result: dict[str, Any], parts: list[str]) -> None:
         self.result, self.parts = result, parts
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(
+        self, include: Any = None, exclude: Any = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         del include, exclude
         text = " | ".join(self.parts)
-        return {"text/plain": text, "text/html": self._html(), MIME: self.result}
+        stable = {key: value for key, value in self.result.items() if key not in VARYING}
+        varying = {key: value for key, value in self.result.items() if key in VARYING}
+        return {"text/plain": text, "text/html": self._html(), MIME: stable}, {MIME: varying}
 
     def _html(self) -> str:
         claim, state, *rest = (escape(part) for part in self.parts)

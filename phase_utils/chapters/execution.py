@@ -95,8 +95,9 @@ def claims(nb: NotebookNode) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for cell in nb.cells:
         for output in cell.get("outputs", []):
-            content = output.get("data", {}).get(CLAIMS_MIME, [])
-            found += content if isinstance(content, list) else [content]
+            if CLAIMS_MIME in output.get("data", {}):
+                varying = output.get("metadata", {}).get(CLAIMS_MIME, {})
+                found.append({**output.data[CLAIMS_MIME], **varying})
     return found
 
 
@@ -195,3 +196,6 @@ def _scrub(nb: NotebookNode) -> None:
                     output.data[mime] = scrub_text(content)
                 elif not isinstance(content, str):
                     output.data[mime] = json.loads(scrub_text(json.dumps(content)))
+            if CLAIMS_MIME in output.get("metadata", {}):
+                content = json.dumps(output.metadata[CLAIMS_MIME])
+                output.metadata[CLAIMS_MIME] = json.loads(scrub_text(content))

@@ -15,8 +15,9 @@ from phase_utils.chapters.plain_markdown import Converter, plain
 __all__ = ["glued", "mathjax", "plain", "readable", "to_html"]
 
 _MATHJAX = "sphinx-mathjax-offline"
-_GLUED = "application/papermill.record/"
 _WIDGET = "application/vnd.jupyter.widget-view+json"
+_IMPORT = re.compile(r"^from myst_nb import glue$", re.M)
+_STAND_IN = "glue = lambda *_, **__: None  # the text of this notebook holds the values"
 _IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
 _TEMPLATE = """
 {%- extends 'lab/index.html.j2' -%}
@@ -88,7 +89,8 @@ def readable(
     """Return a copy of an executed notebook whose Markdown needs no MyST to be read.
 
     Theorems, proofs, exercises, admonitions and labelled equations become plain Markdown, glued
-    values and references become text, and a figure's caption follows it in a cell of its own.
+    values and references become text, and a figure's caption follows it in a cell of its own. What
+    handed values to the text does nothing any more, so that a re-run has the same outputs.
 
     `values` are glued values that the cells do not hold: content by mime type, by name.
     """
@@ -151,6 +153,8 @@ def mathjax() -> str:
 def _converted(cell: NotebookNode, converter: Converter) -> list[NotebookNode]:
     from nbformat import v4
 
+    if cell.cell_type == "code":
+        cell = _without_glue(cell)
     if cell.cell_type == "markdown":
         new = copy.deepcopy(cell)
         new.source = converter.cell(cell.source)
@@ -166,12 +170,25 @@ def _converted(cell: NotebookNode, converter: Converter) -> list[NotebookNode]:
     return [cell, caption]
 
 
+def _without_glue(cell: NotebookNode) -> NotebookNode:
+    """Return a code cell that hands nothing to the text, neither outputs nor the function."""
+    new = copy.deepcopy(cell)
+    new.source = _IMPORT.sub(_STAND_IN, new.source)
+    new.outputs = [output for output in new.outputs if not _hidden(output)]
+    return new
+
+
+def _hidden(output: NotebookNode) -> bool:
+    """Whether a value that is handed to the text is all that an output holds."""
+    return bool(output.get("metadata", {}).get("scrapbook", {}).get("mime_prefix"))
+
+
 def _shown(output: NotebookNode, alt: str) -> NotebookNode | None:
     """Return what a page shows of an output: no live widget, no hidden glued value."""
     if "data" not in output:
         return output
     for mime in list(output.data):
-        if mime == _WIDGET or mime.startswith(_GLUED):
+        if mime == _WIDGET:
             del output.data[mime]
     if alt and any(mime in output.data for mime in _IMAGES):
         output.metadata["alt"] = alt
