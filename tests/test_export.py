@@ -8,10 +8,11 @@ import jupytext
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from nbconvert.filters import markdown2html
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from phase_utils.chapters import export
-from phase_utils.chapters.plain_markdown import Converter, formatted, words
+from phase_utils.chapters.plain_markdown import Converter, formatted, literal, words
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M0 0L9 9"/></svg>'
 PIXEL = (
@@ -203,6 +204,37 @@ def test_words_and_formats():
     assert formatted("np.float64(0.125)", ".2f") == "0.12"
     assert formatted("3", "") == "3"
     assert Converter({}).inline("$a_{x}$ and `b`") == "$a_{x}$ and `b`"
+
+
+MARKUP = "a_b|_a_ __b__|*c* **d**|`e`|# f|- g|+ h|1. i|2) j|== k|> l|~~m~~|[n](o)|![p](q.png)|***"
+LITERALS = [
+    *MARKUP.split("|"),
+    "a | b",
+    "|a|\n|-|",
+    "<b>r</b>",
+    "&lt;b&gt; & s",
+    "a<!-- t -->",
+    "\\",
+]
+LITERALS += ["$x$", "$$x$$", r"\(x\)", r"\\(x\\)", r"\begin{align}x\end{align}", "&#36;x&#36;"]
+LITERALS += ["{eq}`u`", ":::note", "-0.5", "1e-05", "3.5 m", "https://example.org/a_b"]
+
+
+@pytest.mark.parametrize("text", LITERALS)
+@pytest.mark.parametrize("before", ["", "x "])
+def test_a_literal_is_shown_as_it_is(text, before):
+    page = BeautifulSoup(markdown2html(before + literal(text)), "html.parser")
+    assert page.get_text().strip() == before + " ".join(text.split())
+    assert {tag.name for tag in page.find_all()} <= {"p", "a", "span"}
+    links = [a["href"] for a in page("a")]
+    assert links == ([text] if text.startswith("https:") else [])
+    # nothing is left that MathJax would read as a formula: these stand in elements of their own
+    assert all(s.parent.name == "span" for s in page.find_all(string=re.compile(r"[$\\]")))
+
+
+def test_a_string_is_handed_over_as_it_was():
+    for text in ("it's", 'a "b"', 'it\'s "both"', "a\\b", "a\nb"):
+        assert formatted(repr(text), "") == text
 
 
 def test_page_is_complete_in_itself(executed):

@@ -4,7 +4,8 @@ of its own, and chapters that carry the number of their file.
 Generated pages have modules of their own, `previews` writes what links show, `execute_ahead`
 executes chapters side by side, `take_away` offers notebooks, `print_pages` makes the book in print,
 `live_pages` puts live figures into plain pages, `file_pages` lays beside pages what they cannot
-fetch where they are opened as files; all are set up here.
+fetch where they are opened as files, `policy_pages` states which scripts they run; all are set up
+here.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ import execute_ahead
 import file_pages
 import guide_pages
 import live_pages
+import policy_pages
 import previews
 import print_pages
 import take_away
@@ -166,6 +168,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         print_pages,
         live_pages,
         file_pages,
+        policy_pages,
     ):
         part.setup(app)
     return {"version": "1", "env_version": 1, "parallel_read_safe": False}

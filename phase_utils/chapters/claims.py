@@ -76,8 +76,9 @@ class _Line:
 
     def _html(self) -> str:
         claim, state, *rest = (escape(part) for part in self.parts)
-        return (
-            f'<div class="claim-line claim-line-{state.replace(" ", "-")}"><b>{claim}</b> '
+        return (  # what is compared comes from anywhere: text, and no formula
+            f'<div class="claim-line claim-line-{state.replace(" ", "-")} mathjax_ignore">'
+            f"<b>{claim}</b> "
             f'<span class="claim-state">{state}</span> {" · ".join(rest)}</div>'
         )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from phase_utils._check import Array, integer
-from phase_utils.chapters import archives, tables
+from phase_utils.chapters import archives, plain_markdown, tables
 from phase_utils.chapters.parameters import DATA_FILES, DATA_SUFFIXES, suggestion
 from phase_utils.theory.moments import Moments
 
@@ -72,6 +72,11 @@ def load(
     seed = integer("seed", seed, minimum=0)
     samples = _read(data, tables.select(target, inputs, drop), CHOICES)
     return _task(data if samples is None else Path(data).name, samples, seed)
+
+
+def literal(name: str) -> str:
+    """Return Markdown that shows `name`, of a file or a column, as it is, whatever it holds."""
+    return plain_markdown.literal(name)
 
 
 def pair(

@@ -10,6 +10,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from phase_utils.chapters import policy
 from phase_utils.chapters.plain_markdown import Converter, plain
 
 __all__ = ["glued", "mathjax", "plain", "readable", "to_html"]
@@ -19,9 +20,19 @@ _WIDGET = "application/vnd.jupyter.widget-view+json"
 _IMPORT = re.compile(r"^from myst_nb import glue$", re.M)
 _STAND_IN = "glue = lambda *_, **__: None  # the text of this notebook holds the values"
 _IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
+# formulas are to be seen: with \href and the like they would be links, too
+_SETTINGS = """
+window.MathJax = {
+  tex: {inlineMath: [["$", "$"], ["\\\\(", "\\\\)"]],
+        displayMath: [["$$", "$$"], ["\\\\[", "\\\\]"]],
+        packages: {"[-]": ["html"]},
+        processEscapes: true},
+  options: {enableMenu: false}
+};
+"""
 _TEMPLATE = """
 {%- extends 'lab/index.html.j2' -%}
-{%- block html_head_js_requirejs -%}{%- endblock -%}
+{%- block html_head_js_requirejs -%}{{ resources.phase_policy }}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
 {%- block jupyter_widgets -%}{%- endblock -%}
 {%- block html_head_css -%}
@@ -35,14 +46,7 @@ main .jp-CodeCell details { margin-left: var(--jp-cell-prompt-width); }
 </style>
 {%- endblock -%}
 {%- block html_head_js_mathjax -%}
-<script>
-window.MathJax = {
-  tex: {inlineMath: [["$", "$"], ["\\\\(", "\\\\)"]],
-        displayMath: [["$$", "$$"], ["\\\\[", "\\\\]"]],
-        processEscapes: true},
-  options: {enableMenu: false}
-};
-</script>
+<script>{{ resources.phase_settings }}</script>
 <script>{{ resources.phase_mathjax }}</script>
 {%- endblock -%}
 {%- block input_group -%}
@@ -108,11 +112,14 @@ def to_html(nb: NotebookNode) -> str:
     """Return a notebook that `readable` returned as one page that loads nothing from anywhere.
 
     Images, style sheets and the typesetting of mathematics are inside; images have the alternative
-    text of their cells. Widgets show their static form.
+    text of their cells. Widgets show their static form. Of scripts only these run: the typesetting
+    and the live figures.
     """
     from jinja2 import DictLoader
     from nbconvert import HTMLExporter
     from nbconvert.preprocessors import TagRemovePreprocessor
+
+    from phase_utils.chapters import widgets
 
     nb = copy.deepcopy(nb)
     nb.metadata.pop("widgets", None)
@@ -134,7 +141,13 @@ def to_html(nb: NotebookNode) -> str:
         ),
         enabled=True,
     )
-    page, _ = exporter.from_notebook_node(nb, resources={"phase_mathjax": mathjax()})
+    known = [_SETTINGS, mathjax(), *map(widgets.script, widgets.LIVE)]
+    resources = {
+        "phase_policy": policy.page_of_its_own(known),
+        "phase_settings": _SETTINGS,
+        "phase_mathjax": mathjax(),
+    }
+    page, _ = exporter.from_notebook_node(nb, resources=resources)
     return str(page)
 
 

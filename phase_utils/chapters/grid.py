@@ -226,7 +226,7 @@ def _done(out: Path, chapter: Chapter, cell: Cell) -> Outcome | None:
     try:
         record = json.loads((place / RECORD).read_text(encoding="utf-8"))
         found = {name: _sha256((place / name).read_bytes()) for name in chapter.files}
-        if record["files"] != found:
+        if record["files"] != found or not all(isinstance(c, dict) for c in record["claims"]):
             return None
         return Outcome(cell, tuple(record["claims"]), ran=False)
     except (OSError, ValueError, KeyError, TypeError):

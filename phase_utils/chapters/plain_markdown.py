@@ -4,11 +4,13 @@ Numbers follow the order of one notebook: labelled equations, figures, exercises
 theorem. A reference whose target lies in another chapter is shown by the words of its label.
 """
 
+import ast
 import base64
 import re
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from phase_utils.chapters.myst import Block, blocks
@@ -42,6 +44,13 @@ _INLINE = re.compile(
     re.S,
 )
 _WITH_TARGET = re.compile(r"^(.*?)\s*<([^<>]+)>$", re.S)
+# what Markdown could take for markup: anywhere, where a line begins, around a word, in a list
+_MEANT = re.compile(
+    r"[\\`*\[\]<>&$|~]|^(?:#|[-+](?= )|=)|(?<![^\W_])_|_(?![^\W_])|(?<=[0-9])[.)](?= )"
+)
+# a backslash does not help against tags, nor against viewers that look for formulas before or after
+_ENTITY = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+_ENTITY |= {"$": "<span>&#36;</span>", "\\": "<span>&#92;</span>"}
 _NUMPY = re.compile(r"^np\.\w+\((.*)\)$", re.S)
 
 
@@ -239,7 +248,7 @@ class Converter:
         for mime in () if text_only else ("text/markdown", "text/latex"):
             if mime in data:
                 return str(data[mime]).strip()
-        return formatted(str(data.get("text/plain", NOT_COMPUTED)), spec)
+        return literal(formatted(str(data.get("text/plain", NOT_COMPUTED)), spec))
 
 
 def _end_of_proof(body: str) -> str:
@@ -250,11 +259,20 @@ def formatted(text: str, spec: str) -> str:
     """Return a glued text/plain value, formatted by `spec` where it is a number."""
     text = _NUMPY.sub(r"\1", text.strip())
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        text = text[1:-1]
+        with suppress(ValueError, SyntaxError):  # as a string is shown by its cell
+            text = str(ast.literal_eval(text))
     try:
         return format(int(text) if spec.endswith("d") else float(text), spec) if spec else text
     except ValueError:
         return text
+
+
+def literal(text: str) -> str:
+    """Return Markdown that shows `text` as it is, on one line: no markup, formula or tag in it.
+
+    It may come from anybody, as the name of a file or of its columns does.
+    """
+    return _MEANT.sub(lambda found: _ENTITY.get(found[0], f"\\{found[0]}"), " ".join(text.split()))
 
 
 def details(summary: str, body: str) -> str:

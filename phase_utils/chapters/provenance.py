@@ -26,7 +26,7 @@ class Provenance:
             f'<tr><th scope="row">{html.escape(what)}</th><td>{html.escape(value)}</td></tr>'
             for what, value in self.rows
         )
-        return f'<table class="provenance"><tbody>{cells}</tbody></table>'
+        return f'<table class="provenance mathjax_ignore"><tbody>{cells}</tbody></table>'
 
 
 def record(ledger: Ledger, *, seed: int, device: str = "cpu", **parameters: Any) -> Provenance:

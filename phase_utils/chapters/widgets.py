@@ -28,7 +28,9 @@ from phase_utils.theory.moments import Moments
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["LiveFigure", "equation_of_state", "landscape", "module", "phase_diagram"]
+__all__ = ["LiveFigure", "equation_of_state", "landscape", "module", "phase_diagram", "script"]
+
+LIVE = ("equation_of_state", "landscape", "phase_diagram")  # their modules
 
 _QUOTED = r"`[^`]*`|\"[^\"\n]*\""
 _INK = "#010203"  # of the static figure, replaced by the ink of the page
@@ -98,8 +100,7 @@ class LiveFigure:
         return (
             f'<div class="pu-live" data-live="{self.name}" data-state="{state}">'
             f'<div class="pu-live-static">{svg}</div></div>\n'
-            f'<script type="module">{module(self.name)}'
-            f"{_shortened(_SHIM).replace('NAME', self.name)}</script>"
+            f'<script type="module">{script(self.name)}</script>'
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
@@ -193,6 +194,11 @@ def phase_diagram(
     return LiveFigure(
         "phase_diagram", state, live_figures.describe_diagram(state), live_figures.diagram
     )
+
+
+def script(name: str) -> str:
+    """Return what a page runs to show its live figures of this name."""
+    return f"{module(name)}{_shortened(_SHIM).replace('NAME', name)}"
 
 
 @cache

@@ -5,6 +5,7 @@ where there is no built book or no browser, unless PHASE_BOOK_REQUIRE_BROWSER is
 """
 
 import os
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -141,6 +142,19 @@ def test_book_is_built():
     if not PAGES:
         missing("the book is not built: run `make book`")
     assert "book/introduction.html" in PAGES
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_states_which_scripts_it_runs(name):
+    head = (HTML / name).read_text(encoding="utf-8").partition("</head>")[0]
+    before, stated, after = head.partition('http-equiv="Content-Security-Policy" content="')
+    assert stated and "Content-Security-Policy" not in after
+    assert not re.search("<(script|link|style)", before)
+    directives = dict(d.strip().split(" ", 1) for d in after.partition('"')[0].split(";"))
+    assert directives["default-src"] == "'self' file:"
+    assert "unsafe-inline" not in directives["script-src"]
+    assert "unsafe-eval" not in directives["script-src"]
+    assert not re.search("https?:|[*]", " ".join(directives.values()))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
