@@ -26,14 +26,26 @@ class Side:
 
     Parameters
     ----------
-    gamma, loss, slope : (m,).
-    direction : -1 for the points below a gap, the nearest first; +1 for those above it.
+    gamma, loss, slope : (m,) array
+        The measured curve, gamma ascending.
+    direction : int
+        -1 for the points below a gap, the nearest first; +1 for those above it.
 
     Attributes
     ----------
-    known : (m-1,), whether there are two points or more.
-    first : (m-1,), index of the point next to the gap.
-    noise, loss_noise : (m-1,), standard deviation of the noise of slope and loss.
+    known : (m-1,) array of bool
+        Whether there are two points or more.
+    first : (m-1,) array of int
+        Index of the point next to the gap.
+    noise, loss_noise : (m-1,) array
+        Standard deviation of the noise of slope and loss.
+
+    Examples
+    --------
+    >>> gamma = np.linspace(0, 1, 9)
+    >>> below = Side(gamma, gamma**2, 2 * gamma, -1)
+    >>> below.slope_at(gamma[1:])[0].round(6)[3:].tolist()
+    [1.0, 1.25, 1.5, 1.75, 2.0]
     """
 
     def __init__(self, gamma: Array, loss: Array, slope: Array, direction: int) -> None:
@@ -103,27 +115,80 @@ class Side:
         )
 
     def slope_at(self, gamma: Array) -> tuple[Array, Array]:
-        """Continued slope and its error at one gamma per gap."""
+        """The slope, continued.
+
+        Parameters
+        ----------
+        gamma : (m-1,) array
+            One place per gap.
+
+        Returns
+        -------
+        value, error : (m-1,) array
+            With its standard error.
+        """
         t = (gamma - self.edge) / self.scale
         value = np.sum(self.fit * t[:, None] ** np.arange(TERMS), axis=1)
         return value, _error(self.extra, self.covariance, t)
 
     def derivative_at(self, gamma: Array) -> tuple[Array, Array]:
-        """Derivative of the continued slope and its error at one gamma per gap."""
+        """The derivative of the continued slope.
+
+        Parameters
+        ----------
+        gamma : (m-1,) array
+            One place per gap.
+
+        Returns
+        -------
+        value, error : (m-1,) array
+            With its standard error.
+        """
         t = (gamma - self.edge) / self.scale
         value = np.sum(self.fit * _powers(t, TERMS, 1), axis=1) / self.scale
         return value, _error(self.extra, self.covariance, t, 1) / self.scale
 
     def loss_at(self, gamma: Array) -> Array:
-        """Continued loss at one gamma per gap."""
+        """The loss, continued by the integral of the slope.
+
+        Parameters
+        ----------
+        gamma : (m-1,) array
+            One place per gap.
+
+        Returns
+        -------
+        (m-1,) array
+            One value per gap.
+        """
         t = (gamma - self.edge) / self.scale
         return self.anchor + self._integral(t[:, None], slice(None))[:, 0]
 
 
 class Gaps:
-    """The intervals between neighbouring gammas, with the branches `below` and `above` each.
+    """The intervals between neighbouring gammas, with the branches below and above each.
 
-    known : (m-1,), whether both branches have two points or more.
+    Parameters
+    ----------
+    gamma, loss, slope : (m,) array
+        The measured curve, gamma ascending.
+
+    Attributes
+    ----------
+    low, high, width : (m-1,) array
+        The ends of every gap, and its width.
+    below, above : Side
+        The branches on both sides.
+    known : (m-1,) array of bool
+        Whether both branches have two points or more.
+
+    Examples
+    --------
+    >>> gamma = np.linspace(0, 1, 12)
+    >>> slope = np.where(gamma < 0.5, 2.0, 1.0)  # a kink of the loss at 0.5
+    >>> gaps = Gaps(gamma, np.minimum(2 * gamma, 0.5 + gamma), slope)
+    >>> int(np.argmax(gaps.slope_gap()[0])), round(float(gaps.crossing()[0][5]), 6)
+    (5, 0.5)
     """
 
     def __init__(self, gamma: Array, loss: Array, slope: Array) -> None:
@@ -133,12 +198,29 @@ class Gaps:
         self.known = self.below.known & self.above.known
 
     def slope_difference(self, gamma: Array) -> tuple[Array, Array]:
-        """Branch below minus branch above at one gamma per gap, and its error."""
+        """Slope of the branch below minus that of the branch above.
+
+        Parameters
+        ----------
+        gamma : (m-1,) array
+            One place per gap.
+
+        Returns
+        -------
+        difference, error : (m-1,) array
+            With its standard error.
+        """
         (a, a_error), (b, b_error) = self.below.slope_at(gamma), self.above.slope_at(gamma)
         return a - b, np.hypot(a_error, b_error)
 
     def slope_gap(self) -> tuple[Array, Array]:
-        """How many errors the branches stay apart all through the gap; the largest error there."""
+        """How far the branches stay apart all through the gap.
+
+        Returns
+        -------
+        significance, error : (m-1,) array
+            The least distance of the slopes in units of its error; the largest error.
+        """
         places = [self.slope_difference(self.low + x * self.width) for x in INSIDE]
         difference, error = (np.array(values) for values in zip(*places, strict=True))
         apart = np.all(difference > 0, axis=0) | np.all(difference < 0, axis=0)
@@ -146,8 +228,15 @@ class Gaps:
         return np.where(apart & self.known, significance, 0.0), error.max(axis=0)
 
     def loss_excess(self) -> tuple[Array, Array]:
-        """Change of the loss beyond what the slopes allow by the mean value theorem; its error.
+        """Change of the loss beyond what the slopes allow by the mean value theorem.
 
+        Returns
+        -------
+        excess, error : (m-1,) array
+            With its standard error.
+
+        Notes
+        -----
         Within the gap the slope lies between those at the ends, and outside by no more than the
         curvature of the neighbouring points lets it overshoot.
         """
@@ -166,7 +255,13 @@ class Gaps:
         return excess, np.hypot(slopes, np.hypot(self.below.loss_noise, self.above.loss_noise))
 
     def crossing(self) -> tuple[Array, Array]:
-        """Gamma where the continued losses are equal, kept within the gap, and its error."""
+        """Where the continued losses are equal.
+
+        Returns
+        -------
+        gamma, error : (m-1,) array
+            Kept within the gap, with its standard error.
+        """
         gamma = (self.low + self.high) / 2
         for _ in range(30):
             difference = self.below.loss_at(gamma) - self.above.loss_at(gamma)
@@ -179,10 +274,13 @@ class Gaps:
         return gamma, np.hypot(level, error * self.width) / np.maximum(np.abs(jump), 1e-300)
 
     def kinks(self) -> tuple[Array, Array, Array]:
-        """Gamma where the continued slopes cross, its error, and the significance of the kink.
+        """Where the continued slopes cross.
 
-        The significance, the change of the slope's derivative in units of its error, is zero
-        where the slopes do not cross within the gap.
+        Returns
+        -------
+        gamma, error, significance : (m-1,) array
+            The significance of the kink, the change of the slope's derivative in units of its
+            error, is zero where the slopes do not cross within the gap.
         """
         middle = (self.low + self.high) / 2
         difference, error = self.slope_difference(middle)
@@ -197,7 +295,13 @@ class Gaps:
         return gamma, gamma_error, np.where(inside & self.known, significance, 0.0)
 
     def unforeseen(self) -> Array:
-        """Least error with which a branch foretells the slope at the other end of the gap."""
+        """How well the slope at the other end of a gap is foretold.
+
+        Returns
+        -------
+        (m-1,) array
+            The error of the better of both branches.
+        """
         errors = []
         for side, end, seen in (
             (self.below, self.high, self.slope[1:]),
@@ -209,7 +313,25 @@ class Gaps:
 
 
 def residuals(gamma: Array, values: Array) -> Array:
-    """Points 2..m-3 minus the cubic through their four neighbours, in units of the noise."""
+    """What a curve's points deviate from their neighbours.
+
+    Parameters
+    ----------
+    gamma, values : (m,) array
+        Places, ascending, and values.
+
+    Returns
+    -------
+    (m-4,) array
+        Points 2..m-3 minus the cubic through their four neighbours, scaled so that independent
+        noise keeps its standard deviation.
+
+    Examples
+    --------
+    >>> gamma = np.linspace(0, 1, 6)
+    >>> residuals(gamma, gamma**3).round(12).tolist()
+    [0.0, 0.0]
+    """
     centre, offsets = np.arange(2, len(gamma) - 2), (-2, -1, 1, 2)
     weights = []
     for j in offsets:
@@ -237,7 +359,25 @@ def _one_sided(gamma: Array, values: Array, direction: int) -> Array:
 
 
 def local_noise(gamma: Array, values: Array) -> Array:
-    """Noise at every point: from the median over nine neighbouring residuals."""
+    """Noise at every point, from the median over nine neighbouring residuals.
+
+    Parameters
+    ----------
+    gamma, values : (m,) array
+        Places, ascending, and values.
+
+    Returns
+    -------
+    (m,) array
+        Standard deviations.
+
+    Examples
+    --------
+    >>> gamma = np.linspace(0, 1, 20)
+    >>> noisy = gamma + 0.1 * (-1.0) ** np.arange(20)
+    >>> bool(np.ptp(local_noise(gamma, noisy)) < 1e-12)
+    True
+    """
     size = np.abs(residuals(gamma, values))
     # a single residual can be small by accident, and more may reach across a transition
     size = np.pad(size, 6, constant_values=(size[:2].max(), size[-2:].max()))

@@ -17,7 +17,17 @@ LARGEST_LOG = 300.0  # exponents are cut there: what is that large bounds nothin
 
 
 class State(NamedTuple):
-    """A stationary state: its gain, its penalty lambda T, and ln |beta|^2."""
+    """A stationary state.
+
+    Attributes
+    ----------
+    gain : float
+        What it takes off E[y^2], the penalty paid.
+    penalty : float
+        lambda T.
+    log_beta2 : float
+        ln |beta|^2.
+    """
 
     gain: float
     penalty: float
@@ -55,7 +65,9 @@ class StationaryBranch:
     Parameters
     ----------
     curve : Curve
+        The whole curve.
     piece : Piece
+        One of its pieces.
 
     Attributes
     ----------
@@ -125,6 +137,7 @@ class StationaryBranch:
         Returns
         -------
         Minima
+            Their gain and penalty, and a bound on the gain over the branch.
         """
         at = self.curve.spectrum.at(self.invert(log_decay))
         penalty = self._penalty(at, log_decay)
@@ -150,6 +163,7 @@ class StationaryBranch:
         Returns
         -------
         (n,) array
+            In units of y^2.
 
         Notes
         -----
@@ -201,6 +215,7 @@ class StationaryBranch:
         Returns
         -------
         (n,) array
+            In units of y^2.
 
         Notes
         -----
@@ -223,7 +238,18 @@ class StationaryBranch:
         return np.minimum(from_left, from_right) + rounding
 
     def value(self, log_decay: float) -> State:
-        """The state at one ln(lambda)."""
+        """The state at one weight decay.
+
+        Parameters
+        ----------
+        log_decay : float
+            ln(lambda).
+
+        Returns
+        -------
+        State
+            Its gain, penalty and ln |beta|^2.
+        """
         logs = np.array([log_decay])
         at = self.curve.spectrum.at(self.invert(logs))
         penalty = self._penalty(at, logs)

@@ -117,11 +117,33 @@ class Curve:
         return value, self.alpha - 2 * self.beta * at.P
 
     def log_penalty(self, at: Sums) -> Array:
-        """Logarithm of T = |beta|^k at s, (n,)."""
+        """Logarithm of the penalty T = |beta|^k.
+
+        Parameters
+        ----------
+        at : Sums
+            The sums at s, (n,).
+
+        Returns
+        -------
+        (n,) array
+            ln T.
+        """
         return self.exponent / 2 * at.log_beta2
 
     def rounding(self, at: Sums) -> Array:
-        """Bound on the error of ln(lambda) at s, (n,)."""
+        """Bound on the rounding of `log_decay`.
+
+        Parameters
+        ----------
+        at : Sums
+            The sums at s, (n,).
+
+        Returns
+        -------
+        (n,) array
+            Bound on the error of ln(lambda).
+        """
         size = abs(self.alpha) * np.abs(at.s) + abs(self.beta) * self._size(at)
         return 4 * EPS * (1 + abs(self.constant) + size) + 2 * abs(self.beta) * TABLE_ERROR
 

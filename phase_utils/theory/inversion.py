@@ -15,11 +15,28 @@ ROUNDING = 4e-16
 
 
 class Monotone:
-    """The inverse on [low, high] of a function that rises (kind 1) or falls (kind -1) there.
+    """The inverse of a monotone function.
 
+    Parameters
+    ----------
+    function : callable
+        From x (n,) to its value and its derivative, (n,) each.
+    low, high : float
+        Where it is to be inverted.
+    kind : int
+        1 where it rises, -1 where it falls.
+
+    Notes
+    -----
     A table gives a bracket and, by cubic Hermite interpolation of the inverse, a start; Newton's
     method, kept inside the bracket by bisection, does the rest. Values outside the range give
     the nearer end.
+
+    Examples
+    --------
+    >>> root = Monotone(lambda x: (x * x, 2 * x), 0.0, 2.0, 1)
+    >>> root(np.array([-1.0, 0.25, 2.0, 9.0])).round(12).tolist()
+    [0.0, 0.5, 1.414213562373, 2.0]
     """
 
     def __init__(self, function: Function, low: float, high: float, kind: int) -> None:

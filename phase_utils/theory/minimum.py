@@ -59,6 +59,7 @@ def certified_minimum(reduced: Reduction, Eyy: float, gamma: Array) -> GlobalMin
     Returns
     -------
     GlobalMinimum
+        Arrays of the shape of gamma.
     """
     flat = gamma.reshape(-1)
     blocks = [flat[i : i + GAMMAS] for i in range(0, len(flat), GAMMAS)]

@@ -107,6 +107,17 @@ class Reduction:
         return self.order.exp(log_beta2 / 2 / (self.depth + 1))
 
     def log_beta2(self, B: Array) -> Array:
-        """Logarithm of |beta|^2 in reduced units from B >= 0, of its shape, at finite depth."""
+        """Logarithm of |beta|^2 from the order parameter, at finite depth.
+
+        Parameters
+        ----------
+        B : array
+            Order parameters >= 0.
+
+        Returns
+        -------
+        array
+            ln |beta|^2 in reduced units, of the shape of B.
+        """
         with np.errstate(over="ignore"):
             return (self.depth + 1) * (2 * self.order.log_of(B))

@@ -50,7 +50,13 @@ POWERS = np.stack(  # from T_k to powers
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """The sums at s, (n,) each: ln G, P, and ln |beta|^2 = 2 s + ln G."""
+    """The sums at some s.
+
+    Attributes
+    ----------
+    s, log_gain, P, log_beta2 : (n,) array
+        The places, ln G, P, and ln |beta|^2 = 2 s + ln G.
+    """
 
     s: Array
     log_gain: Array
@@ -80,6 +86,15 @@ class Spectrum:
         ln G(-inf) = ln |E[xy]|^2, and ln |beta|^2 of the best linear predictor.
     left, right : float
         The range of s that is tabulated; outside the closed forms of the tails hold.
+
+    Examples
+    --------
+    >>> spectrum = Spectrum(np.array([1.0, 0.01]), np.array([0.4, 0.05]))
+    >>> at = spectrum.at(np.array([-np.inf, 0.0, np.inf]))
+    >>> at.P.round(6).tolist()
+    [0.0, 0.471706, 1.0]
+    >>> (spectrum.taken(at.s) * 4.0**spectrum.y).round(6).tolist()
+    [0.0, 0.124926, 0.41]
     """
 
     def __init__(self, eigenvalues: Array, signals: Array) -> None:
@@ -107,7 +122,18 @@ class Spectrum:
         self._tabulate(cells)
 
     def direct(self, s: Array) -> tuple[Array, Array, Array]:
-        """Return ln G, P and C at s, (n,) each, summed over the modes."""
+        """The sums over the modes themselves.
+
+        Parameters
+        ----------
+        s : (n,) array
+            Finite places.
+
+        Returns
+        -------
+        log_G, P, C : (n,) array
+            Good to rounding, P and C relative to themselves.
+        """
         log_G, P, C = np.empty_like(s), np.empty_like(s), np.empty_like(s)
         rows = max(1, BLOCK // len(self.log_a))
         for i in range(0, len(s), rows):
@@ -145,7 +171,18 @@ class Spectrum:
         return cell, 2 * (scaled - cell) - 1
 
     def log_gain(self, s: Array) -> tuple[Array, Array]:
-        """Return ln G and P, (n,) each, at any s from -inf to inf."""
+        """The squared residual correlation and its slope, from the table.
+
+        Parameters
+        ----------
+        s : (n,) array
+            Any places, -inf and inf among them.
+
+        Returns
+        -------
+        log_G, P : (n,) array
+            ln G, and P = -1/2 dln(G)/ds.
+        """
         inside = np.minimum(np.maximum(s, self.left), self.right)
         log_G, P = np.empty_like(inside), np.empty_like(inside)
         for here in _blocks(len(s)):
@@ -160,13 +197,35 @@ class Spectrum:
         return log_G, P
 
     def slope_of_P(self, s: Array) -> Array:
-        """dP/ds, (n,), good to 1e-11, for s inside the table."""
+        """Derivative of P.
+
+        Parameters
+        ----------
+        s : (n,) array
+            Places inside the table.
+
+        Returns
+        -------
+        (n,) array
+            dP/ds, in [-1/2, 1/4], good to 1e-11.
+        """
         cell, x = self._place(s)
         derivative = self.table[1:, 1] * np.arange(1, NODES)[:, None]
         return _horner(derivative, cell, x) * (2 / WIDTH)
 
     def taken(self, s: Array) -> Array:
-        """C, (n,), at any s from -inf to inf."""
+        """What the ridge solutions take off the loss, from the table.
+
+        Parameters
+        ----------
+        s : (n,) array
+            Any places, -inf and inf among them.
+
+        Returns
+        -------
+        (n,) array
+            C, in units of y^2, good to `TABLE_ERROR` C(inf).
+        """
         inside = np.minimum(np.maximum(s, self.left), self.right)
         C = np.empty_like(inside)
         for here in _blocks(len(s)):
@@ -174,7 +233,18 @@ class Spectrum:
         return C
 
     def at(self, s: Array) -> Sums:
-        """All of them but C at s, (n,), at any s from -inf to inf."""
+        """All sums but C.
+
+        Parameters
+        ----------
+        s : (n,) array
+            Any places, -inf and inf among them.
+
+        Returns
+        -------
+        Sums
+            ln G, P and ln |beta|^2 there.
+        """
         log_G, P = self.log_gain(s)
         inside = s <= self.right
         with np.errstate(invalid="ignore"):
@@ -182,7 +252,18 @@ class Spectrum:
         return Sums(s, log_G, P, log_beta2)
 
     def of_norm(self, log_beta2: Array) -> Array:
-        """S at which ln |beta|^2 takes the given values, (n,); the right end for larger ones."""
+        """Where the ridge solution has a given norm.
+
+        Parameters
+        ----------
+        log_beta2 : (n,) array
+            ln |beta|^2.
+
+        Returns
+        -------
+        (n,) array
+            s; the right end of the table for norms above that of the best linear predictor.
+        """
         s = self._inverse_norm(log_beta2)
         before = (log_beta2 - self.log_signal2) / 2
         return np.where(before < self.left, before, s)
