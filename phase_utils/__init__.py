@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from phase_utils.training.langevin import langevin as langevin
     from phase_utils.training.modules import ModuleProblem as ModuleProblem
     from phase_utils.training.networks import LinearNetwork as LinearNetwork
+    from phase_utils.training.problem import Problem as Problem
     from phase_utils.training.regularisers import norm_power_penalty as norm_power_penalty
     from phase_utils.training.settings import Settings as Settings
     from phase_utils.training.train import Result as Result
@@ -71,6 +72,7 @@ _MEMBERS = {
     "training.langevin": ("Chains", "langevin"),
     "training.modules": ("ModuleProblem",),
     "training.networks": ("LinearNetwork",),
+    "training.problem": ("Problem",),
     "training.regularisers": ("norm_power_penalty",),
     "training.settings": ("Settings",),
     "training.train": ("Result", "train"),

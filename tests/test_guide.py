@@ -51,7 +51,9 @@ def test_every_figure_is_described(path):
 
 def test_every_public_name_is_described_once():
     text = (ROOT / "book" / "api.md").read_text()
-    named = Counter(re.findall(r"^\.\. auto(?:class|exception|function):: (?:phase_utils\.)?(\S+)$", text, re.M))
+    named = Counter(
+        re.findall(r"^\.\. auto(?:class|exception|function):: (?:phase_utils\.)?(\S+)$", text, re.M)
+    )
     expected = set(pu.__all__)
     for name in set(pu._MODULES) - {"chapters"}:
         module = getattr(pu, name)

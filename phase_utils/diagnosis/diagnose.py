@@ -25,14 +25,26 @@ LARGE = 2e7  # samples times weights above which starts are screened on a part o
 class Evidence:
     """What a diagnosis rests on.
 
-    statement : the verdict in words, with what it does not exclude.
-    reason : why there is no gamma_origin, or that it is a closed form; else empty.
-    starts, values : number of ascents, and the q in which they ended, best first.
-    square, latent_heat : R at the best q, and q R; 0 where the supremum lies at the trivial point.
-    landau : the expansion along the soft modes, or None where there is none.
-    coexistence_measured : crossing of trained losses, None unless hysteresis was asked for.
-    learned_end_error : half of the bracket of gamma_learned_end.
-    hysteresis_width : (gamma_learned_end - gamma_origin) / gamma_learned_end, None as above.
+    Attributes
+    ----------
+    statement : str
+        The verdict in words, with what it does not exclude.
+    reason : str
+        Why there is no gamma_origin, or that it is a closed form; else empty.
+    starts : int
+        Number of ascents.
+    values : (starts,) array
+        The q in which they ended, best first.
+    square, latent_heat : float
+        R at the best q, and q R; 0 where the supremum lies at the trivial point.
+    landau : Landau or None
+        The expansion along the soft modes, where there is one.
+    coexistence_measured : float or None
+        Crossing of trained losses; None unless hysteresis was asked for.
+    learned_end_error : float or None
+        Half of the bracket of gamma_learned_end.
+    hysteresis_width : float or None
+        (gamma_learned_end - gamma_origin) / gamma_learned_end.
     """
 
     statement: str
@@ -49,14 +61,23 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Where learning stops as gamma, the coefficient of |w|^2, grows; weight_decay is 2 gamma.
+    """Where learning stops as gamma, the factor of |w|^2, grows; torch's weight_decay is 2 gamma.
 
-    gamma_origin : above it the trivial state is a local minimum; None with `evidence.reason`.
-    gamma_coexistence : above it the trivial state is the best; a rigorous lower bound, found by
-        ascent (inf where the trivial state is never the best).
-    gamma_learned_end : above it no learned state was found on the branch, None unless asked for.
-    order : "continuous", "first", or "none" where there is no transition to find.
-    weights : parameters by name at the best quotient: a start in the basin of the learned state.
+    Attributes
+    ----------
+    gamma_origin : float or None
+        Above it the trivial state is a local minimum; None with `evidence.reason`.
+    gamma_coexistence : float
+        Above it the trivial state is the best; a lower bound, found by ascent (inf where the
+        trivial state is never the best).
+    gamma_learned_end : float or None
+        Above it no learned state was found on the branch; None unless asked for.
+    order : {"continuous", "first", "none"}
+        "none" where there is no transition to find.
+    evidence : Evidence
+        What this rests on.
+    weights : dict of str to Tensor
+        Parameters by name at the best quotient: a start in the basin of the learned state.
     """
 
     gamma_origin: float | None
@@ -98,11 +119,26 @@ def diagnose(
 
     Parameters
     ----------
-    model, loss_fn, data, decayed, device : as for `ModuleProblem`.
-    hysteresis : also follow the learned state up to its end, which takes longest.
-    starts : from 1 to 10,000, ascents of the collapse quotient; steps : most steps of each stage.
-    seed : of all that is random.
-    progress : show progress bars.
+    model : torch.nn.Module
+        As for `ModuleProblem`.
+    loss_fn : callable
+        loss_fn(model(x), y) -> scalar, the mean over samples.
+    data : (x, y)
+        Tensors or arrays, first axis the samples.
+    decayed : iterable of str, optional
+        Names of the decayed parameters; default: all of two or more dimensions.
+    hysteresis : bool
+        Also follow the learned state up to its end, which takes longest.
+    starts : int
+        Ascents of the collapse quotient, from 1 to 10,000.
+    steps : int
+        Most steps >= 1 of each stage of them.
+    seed : int
+        Of all that is random.
+    device : str
+        "auto", "cpu", "cuda", ...
+    progress : bool
+        Show progress bars.
 
     Returns
     -------
@@ -115,6 +151,19 @@ def diagnose(
     ------
     ValueError
         As `ModuleProblem` does, and for other arguments out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import phase_utils as pu
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(
+    ...     torch.nn.Linear(1, 4, bias=False), torch.nn.Tanh(), torch.nn.Linear(4, 1, bias=False)
+    ... )
+    >>> x = torch.tensor([[-1.0], [1.0]])
+    >>> found = pu.diagnose(model, torch.nn.functional.mse_loss, (x, 0.45 * x), starts=4)
+    >>> found.order, round(found.gamma_origin, 6)
+    ('continuous', 0.45)
     """
     starts = integer("starts", starts, minimum=1, maximum=MOST_STARTS)
     steps, seed = integer("steps", steps, minimum=1), integer("seed", seed, minimum=0)

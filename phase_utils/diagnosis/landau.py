@@ -22,13 +22,22 @@ REACH = 0.005  # the least amplitude, for inputs of size one
 class Landau:
     """l - l_triv = (gamma - gamma_origin) s^2 - C s^3 + Q s^4 along the softest modes, |w| = s.
 
-    cubic, cubic_error : the largest |C| found over soft unit vectors, and its standard error over
-        the samples (nan where the loss is no mean over samples).
-    quartic : Q there, the other modes eliminated; quartic_least : the least Q found.
-    gamma_coexistence, gamma_learned_end : C^2/(4 Q) and 9 C^2/(32 Q) above gamma_origin; exact as
-        C -> 0, nan where Q <= 0. They are estimates.
-    order : "first" where C is above twice its error, or the least Q is negative; else "continuous".
-    modes : soft unit vectors that were used (k, P).
+    Attributes
+    ----------
+    cubic, cubic_error : float
+        The largest |C| found over soft unit vectors, and its standard error over the samples (nan
+        where the loss is no mean over samples).
+    quartic : float
+        Q there, the other modes eliminated.
+    quartic_least : float
+        The least Q found.
+    gamma_coexistence, gamma_learned_end : float
+        C^2/(4 Q) and 9 C^2/(32 Q) above gamma_origin; exact as C -> 0, nan where Q <= 0. They are
+        estimates.
+    order : {"first", "continuous"}
+        "first" where C is above twice its error, or the least Q is negative.
+    modes : (k, P) tensor
+        Soft unit vectors that were used.
     """
 
     cubic: float
@@ -52,15 +61,41 @@ def expand_landau(
 
     Parameters
     ----------
-    starts : from 1 to 1000, single coordinates (modes inside one hidden unit, where the cubic form
-        is extremal) and as many random vectors (all units, which a tanh-like quartic form prefers).
-    iterations : from 0 to 1000, of the ascent of |C| and of the descent of Q, from each start.
+    problem : ModuleProblem
+        The module, its loss and its data.
+    origin : Origin
+        Its expansion about the trivial point.
+    starts : int
+        From 1 to 1000: single coordinates (modes inside one hidden unit, where the cubic form is
+        extremal) and as many random vectors (all units, which a tanh-like quartic form prefers).
+    iterations : int
+        From 0 to 1000, of the ascent of |C| and of the descent of Q, from each start.
+    seed : int
+        Of the random vectors.
+
+    Returns
+    -------
+    Landau
+        The coefficients, and what they say of the order near the trivial point.
 
     Raises
     ------
     ValueError
         Without a positive gamma_origin from a Hessian: there is nothing to expand. Also for
         anything but a `ModuleProblem` with its own `Origin`, and for numbers out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import phase_utils as pu
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(
+    ...     torch.nn.Linear(1, 4, bias=False), torch.nn.Tanh(), torch.nn.Linear(4, 1, bias=False)
+    ... )
+    >>> x = torch.tensor([[-1.0], [1.0]])
+    >>> problem = pu.ModuleProblem(model, torch.nn.functional.mse_loss, (x, 0.45 * x))
+    >>> pu.expand_landau(problem, pu.expand_origin(problem)).order
+    'continuous'
     """
     checked_problem(problem)
     instance("origin", origin, Origin, "an Origin, as expand_origin returns it")

@@ -33,8 +33,15 @@ DENSE = 256  # undecayed parameters whose Hessian is formed
 class TrivialPoint:
     """Zero decayed weights, the undecayed at their optimum.
 
-    weights : (P,).  loss : l_triv.  free : undecayed parameters that the loss does not feel at zero
-        weights, but feels elsewhere: the trivial point is then not one point.
+    Attributes
+    ----------
+    weights : (P,) tensor
+        Flattened, as a problem takes them.
+    loss : float
+        l_triv.
+    free : tuple of str
+        Undecayed parameters that the loss does not feel at zero weights, but feels elsewhere: the
+        trivial point is then not one point.
     """
 
     weights: Tensor
@@ -46,14 +53,24 @@ class TrivialPoint:
 class Origin:
     """Expansion about the trivial point.
 
-    gamma : where the trivial point becomes unstable, -lambda_min / 2 with its sign, > 0 where
-        something can be learned gently; 0 where the Hessian has no signal; None without expansion.
-    error : bound of the error of gamma, from the residual of Lanczos.
-    reason : why gamma is None or not from the Hessian; empty otherwise.
-    mode : (P,) a unit eigenvector, or None.
-    smooth : whether gamma is from the Hessian.
-    stationary : False where the loss falls at first order in the weights: then the trivial state is
-        never the best.
+    Attributes
+    ----------
+    gamma : float or None
+        Where the trivial point becomes unstable, -lambda_min / 2 with its sign, > 0 where something
+        can be learned gently; 0 where the Hessian has no signal; None without expansion.
+    error : float
+        Bound of the error of gamma, from the residual of Lanczos.
+    reason : str
+        Why gamma is None or not from the Hessian; empty otherwise.
+    trivial : TrivialPoint
+        The point of the expansion.
+    mode : (P,) tensor or None
+        A unit eigenvector.
+    smooth : bool
+        Whether gamma is from the Hessian.
+    stationary : bool
+        False where the loss falls at first order in the weights: then the trivial state is never
+        the best.
     """
 
     gamma: float | None
@@ -66,9 +83,31 @@ class Origin:
 
 
 def trivial_point(problem: ModuleProblem) -> TrivialPoint:
-    """Return the trivial point of a module: w = 0, and theta by minimisation of l0(0, theta).
+    """The trivial point of a module: w = 0, and theta by minimisation of l0(0, theta).
 
-    Raises ValueError for anything but a `ModuleProblem`.
+    Parameters
+    ----------
+    problem : ModuleProblem
+        The module, its loss and its data.
+
+    Returns
+    -------
+    TrivialPoint
+        The point, its loss, and the parameters that have no effect there.
+
+    Raises
+    ------
+    ValueError
+        For anything but a `ModuleProblem`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import phase_utils as pu
+    >>> x = torch.tensor([[-1.0], [1.0]])
+    >>> problem = pu.ModuleProblem(torch.nn.Linear(1, 1), torch.nn.functional.mse_loss, (x, x + 2))
+    >>> round(pu.trivial_point(problem).loss, 6)  # the bias is free, and finds the mean
+    1.0
     """
     checked_problem(problem)
     free = ~problem.mask
@@ -119,14 +158,38 @@ def expand_origin(
     Lanczos; the Hessian is never formed. Networks without a regular expansion get a reason; for one
     hidden layer with a free hidden bias or ReLU a closed form takes its place.
 
+    Parameters
+    ----------
+    problem : ModuleProblem
+        The module, its loss and its data.
+    trivial : TrivialPoint, optional
+        Default: `trivial_point` of the problem.
+    seed : int
+        Of the first vector of Lanczos and of the probes of regularity.
+
     Returns
     -------
     Origin
+        gamma_origin with a bound of its error, or the reason why there is none.
 
     Raises
     ------
     ValueError
         For anything but a `ModuleProblem`, with its own `TrivialPoint` or None.
+
+    Examples
+    --------
+    One hidden layer: gamma_origin is |h'(0)| |E[xy]|.
+
+    >>> import torch
+    >>> import phase_utils as pu
+    >>> model = torch.nn.Sequential(
+    ...     torch.nn.Linear(1, 4, bias=False), torch.nn.Tanh(), torch.nn.Linear(4, 1, bias=False)
+    ... )
+    >>> x = torch.tensor([[-1.0], [1.0]])
+    >>> problem = pu.ModuleProblem(model, torch.nn.functional.mse_loss, (x, 0.45 * x))
+    >>> round(pu.expand_origin(problem).gamma, 6)
+    0.45
     """
     checked_problem(problem)
     seed = integer("seed", seed, minimum=0)

@@ -26,11 +26,17 @@ ROUNDING = 32 * np.finfo(float).eps  # of a loss, relative
 class Quotient:
     """sup q(w, theta), q = (l_triv - l0) / R, as found by ascent from many starts.
 
-    value : the largest q seen, computed in float64 on all samples: a rigorous LOWER bound of
-        gamma_coexistence, for at any smaller decay these weights beat the trivial state.
-    weights : (P,) where it was seen.  square : R there.  latent_heat : value * R, if it is the
-        supremum.
-    values, squares : (starts,) the end of every ascent, best first.
+    Attributes
+    ----------
+    value : float
+        The largest q seen, computed in float64 on all samples: a LOWER bound of gamma_coexistence,
+        for at any smaller decay these weights beat the trivial state.
+    weights : (P,) tensor
+        Where it was seen.
+    square : float
+        R there.
+    values, squares : (starts,) arrays
+        The end of every ascent, best first.
     """
 
     value: float
@@ -64,16 +70,49 @@ def collapse_quotient(
 
     Parameters
     ----------
-    soft : (k, P) unit vectors of soft modes, or None.
-    starts : int from 1 to 10,000, how many.
-    scale : float > 0, decay of the first training; default: a tenth of l_triv over R of weights of
-        unit gain, lowered until some start learns.
-    steps : most steps of each of the two stages.
+    problem : ModuleProblem
+        The module, its loss and its data.
+    trivial : TrivialPoint
+        Its trivial point.
+    soft : (k, P) tensor, optional
+        Unit vectors of soft modes.
+    starts : int
+        How many, from 1 to 10,000.
+    scale : float, optional
+        Decay of the first training; default: a tenth of l_triv over R of weights of unit gain,
+        lowered until some start learns.
+    steps : int
+        Most steps of each of the two stages.
+    seed : int
+        Of the random weights.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Quotient
+        The largest value, its weights, and the end of every ascent.
 
     Raises
     ------
     ValueError
-        For anything but a `ModuleProblem` with its `TrivialPoint`, and for numbers out of range.
+        For arguments of the wrong kind or out of range.
+
+    Examples
+    --------
+    A deep linear network, whose coexistence is known in closed form:
+
+    >>> import torch
+    >>> import phase_utils as pu
+    >>> _ = torch.manual_seed(0)
+    >>> layers = [torch.nn.Linear(1, 3, bias=False), torch.nn.Linear(3, 3, bias=False)]
+    >>> model = torch.nn.Sequential(*layers, torch.nn.Linear(3, 1, bias=False))
+    >>> x = torch.tensor([[-1.0], [1.0]])
+    >>> problem = pu.ModuleProblem(model, torch.nn.functional.mse_loss, (x, 0.45 * x))
+    >>> found = pu.collapse_quotient(problem, pu.trivial_point(problem), starts=4)
+    >>> (transition,) = pu.Landscape(pu.Moments.isotropic(), depth=2).transitions()
+    >>> round(found.value, 6) == round(transition.gamma, 6)
+    True
     """
     trivial = checked_trivial(checked_problem(problem), trivial)
     soft = None if soft is None else floating("soft", soft, None, problem.size).to(problem.start)

@@ -25,11 +25,16 @@ CHANGE = 4.0  # of curvature between neighbours, above which no parabola is trus
 class RescaledMinima:
     """Local minima over a >= 0, ascending, (m,) each.
 
-    scale : where, the vertex of the parabola through the lowest grid point and its neighbours; the
-        grid point itself where the curvature changes fourfold beside it, as at a jump.
-    total : the height there.
-    beyond : the total still falls at the largest scale, so that a further minimum, which is not
-        listed, lies beyond it or at infinity.
+    Attributes
+    ----------
+    scale : (m,) array
+        Where: the vertex of the parabola through the lowest grid point and its neighbours; the grid
+        point itself where the curvature changes fourfold beside it, as at a jump.
+    total : (m,) array
+        The height there.
+    beyond : bool
+        The total still falls at the largest scale, so that a further minimum, which is not listed,
+        lies beyond it or at infinity.
     """
 
     scale: Array
@@ -41,8 +46,14 @@ class RescaledMinima:
 class RescaledLandscape:
     """The loss where the chosen parameters w are a w, for every a in `scales`.
 
-    scales : (n,), ascending, >= 0.  terms : name -> (n,), the data loss or its terms, by name.
-    square : (n,), |a w|^2 of the rescaled parameters; the others would add a constant.
+    Attributes
+    ----------
+    scales : (n,) array
+        Ascending, >= 0.
+    terms : dict of str to (n,) arrays
+        The data loss or its terms, by name.
+    square : (n,) array
+        |a w|^2 of the rescaled parameters; the others would add a constant.
     """
 
     scales: Array
@@ -50,11 +61,25 @@ class RescaledLandscape:
     square: Array
 
     def total(self, gamma: float = 0.0, **weights: float) -> Array:
-        """The sum of gamma |a w|^2 and the terms, each times its weight by name (default 1), (n,).
+        """The sum of gamma |a w|^2 and the terms, each times its weight.
 
-        `total(0.0, kl=4.0)` is the loss of a variational autoencoder at beta = 4 whose loss was
-        given as terms `reconstruction` and `kl`. Raises ValueError for gamma < 0 and for a weight
-        of no term.
+        Parameters
+        ----------
+        gamma : float
+            Weight decay >= 0.
+        **weights : float
+            Of terms, by name; default 1. `total(0.0, kl=4.0)` is the loss of a variational
+            autoencoder at beta = 4 whose loss was given as terms `reconstruction` and `kl`.
+
+        Returns
+        -------
+        (n,) array
+            One value for each scale.
+
+        Raises
+        ------
+        ValueError
+            For gamma < 0, a weight of no term, and where the total is not finite.
         """
         gamma = scalar("gamma", gamma, minimum=0)
         if unknown := sorted(set(weights) - set(self.terms)):
@@ -70,9 +95,23 @@ class RescaledLandscape:
     def minima(self, gamma: float = 0.0, **weights: float) -> RescaledMinima:
         """Local minima of `total`; a = 0 is one where the total rises from it, or is constant.
 
-        Two minima are told apart where a grid point lies between them and the barrier is higher
-        than 1e-9 of the range of the total; a basin narrower than the grid is not seen.
-        ValueError where the total still falls towards the least scale and that is not 0.
+        Parameters
+        ----------
+        gamma : float
+            Weight decay >= 0.
+        **weights : float
+            Of terms, as for `total`.
+
+        Returns
+        -------
+        RescaledMinima
+            Two minima are told apart where a grid point lies between them and the barrier is higher
+            than 1e-9 of the range of the total; a basin narrower than the grid is not seen.
+
+        Raises
+        ------
+        ValueError
+            Where the total still falls towards the least scale and that is not 0.
         """
         total, a = self.total(gamma, **weights), self.scales
         last = len(a) - 1
@@ -88,10 +127,20 @@ class RescaledLandscape:
         return RescaledMinima(scale[kept], height[kept], beyond)
 
     def classify(self, gamma: float = 0.0, **weights: float) -> str:
-        """The phase: "trivial", "coexistence" or "learning".
+        """The phase at one decay.
 
-        trivial : a = 0 is the only minimum.  learning : a = 0 is no minimum.  coexistence : both
-        a = 0 and some a > 0 are; the heights in `minima` tell which is metastable.
+        Parameters
+        ----------
+        gamma : float
+            Weight decay >= 0.
+        **weights : float
+            Of terms, as for `total`.
+
+        Returns
+        -------
+        {"trivial", "coexistence", "learning"}
+            trivial: a = 0 is the only minimum. learning: a = 0 is no minimum. coexistence: both a =
+            0 and some a > 0 are; the heights in `minima` tell which is metastable.
         """
         minima = self.minima(gamma, **weights)
         origin = len(minima.scale) > 0 and minima.scale[0] == 0
@@ -110,21 +159,53 @@ def rescaled_landscape(
     parameters: Iterable[str] | None = None,
     device: str = "cpu",
 ) -> RescaledLandscape:
-    """The data loss of `model` with its parameters (all, or those named) times each of `scales`.
+    """The data loss of a model with its parameters, or some of them, times each of `scales`.
 
-    model : any module; a copy in float64 is evaluated, in the model's own mode (train or eval).
-    loss_fn : loss_fn(model(x), y) -> scalar, the mean over samples; or several by name, as
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A copy in float64 is evaluated, in the model's own mode (train or eval).
+    loss_fn : callable or dict of str to callable
+        loss_fn(model(x), y) -> scalar, the mean over samples; or several by name, as
         {"reconstruction": f, "kl": g}, which `RescaledLandscape.total` weighs.
-    data : (x, y) with the samples along the first axis. Both may be any tensors that the model
-        and the losses read, fixed noise of a sampled latent variable or two views of an image too.
-    scales : (n,), ascending, >= 0, at least 2; a = 0 belongs to them where its minimum counts.
+    data : (x, y)
+        Samples along the first axis. Both may be any tensors that the model and the losses read,
+        fixed noise of a sampled latent variable or two views of an image too.
+    scales : (n,) array_like
+        Ascending, >= 0, at least 2; a = 0 belongs to them where its minimum counts.
+    parameters : iterable of str, optional
+        Names of those that are rescaled; default all.
+    device : str
+        "auto", "cpu", "cuda", ...
 
-    Large data are cut into chunks of samples where the loss is a mean over them, and many scales
-    are evaluated at once where the module allows it. BatchNorm in training mode normalises with
-    the statistics of the data as they are at each scale, in one chunk, and leaves the running ones
-    of `model` alone; in eval mode it keeps those of a = 1.
+    Returns
+    -------
+    RescaledLandscape
+        Plain numbers, to which decay and weights of terms are given afterwards.
 
-    Raises ValueError for unknown names, bad scales, data that do not fit, and a random loss.
+    Raises
+    ------
+    ValueError
+        For unknown names, bad scales, data that do not fit, and a random loss.
+
+    Notes
+    -----
+    What Fig. 2 of the paper draws. Large data are cut into chunks of samples where the loss is a
+    mean over them, and many scales are evaluated at once where the module allows it. BatchNorm in
+    training mode normalises with the statistics of the data as they are at each scale, in one
+    chunk, and leaves the running ones of `model` alone; in eval mode it keeps those of a = 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import phase_utils as pu
+    >>> model = torch.nn.Linear(1, 1, bias=False)
+    >>> with torch.no_grad():
+    ...     _ = model.weight.fill_(1.0)
+    >>> x = torch.tensor([[-1.0], [1.0]])
+    >>> land = pu.rescaled_landscape(model, torch.nn.functional.mse_loss, (x, x), [0, 0.5, 1, 1.5])
+    >>> land.classify(0.0), land.minima(0.25).scale.round(6).tolist()
+    ('learning', [0.8])
     """
     a = non_negative("scales", scales, ndim=(1,))
     if len(a) < 2 or np.any(np.diff(a) <= 0):

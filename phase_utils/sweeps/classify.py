@@ -8,9 +8,9 @@ Between neighbouring gammas the branches on both sides are continued into the ga
 
 from dataclasses import dataclass
 from math import hypot, nan
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from phase_utils._check import Array, non_negative, numeric
 from phase_utils.sweeps.gaps import FLOOR, Gaps, Indices, local_noise
@@ -29,14 +29,26 @@ POWER_ERROR = 1 / 3  # three errors then tell powers 1 and 2 apart
 
 @dataclass(frozen=True)
 class NoTransition:
-    """Loss and slope are smooth over the measured range; `evidence` says to what accuracy."""
+    """Loss and slope are smooth over the measured range.
+
+    Attributes
+    ----------
+    evidence : str
+        To what accuracy.
+    """
 
     evidence: str
 
 
 @dataclass(frozen=True)
 class Undetermined:
-    """The curves do not decide; `evidence` says what is missing."""
+    """The curves do not decide.
+
+    Attributes
+    ----------
+    evidence : str
+        What is missing.
+    """
 
     evidence: str
 
@@ -44,22 +56,25 @@ class Undetermined:
 Verdict = Transition | NoTransition | Undetermined
 
 
-def classify(gamma: Any, loss: Any, slope: Any) -> Verdict:
+def classify(gamma: ArrayLike, loss: ArrayLike, slope: ArrayLike) -> Verdict:
     """Find the transition in measured curves and its order, with uncertainties.
 
     Parameters
     ----------
-    gamma : (m,), >= 0, strictly increasing.
-    loss : (m,), the loss with decay, L(gamma).
-    slope : (m,), dL/dgamma, which is the penalty |w|^2 of the trained networks.
+    gamma : (m,) array_like
+        Weight decays >= 0, strictly increasing.
+    loss : (m,) array_like
+        The loss with decay, L(gamma).
+    slope : (m,) array_like
+        dL/dgamma, which is the penalty |w|^2 of the trained networks.
 
     Returns
     -------
     Transition
-        The one of lowest order; of several of order 1 that with the largest latent heat, of order
-        0 the largest jump (the others are in `evidence`). Errors are standard errors; gamma_error
-        of order 0 is half the gap. B_below, B_above and barrier are nan: curves do not tell.
-        exponent is beta of B ~ (gamma_c - gamma)^beta, slope ~ B^2, for a slope that vanishes.
+        The one of lowest order; of several of order 1 that with the largest latent heat, of order 0
+        the largest jump (the others are in `evidence`). Errors are standard errors; gamma_error of
+        order 0 is half the gap. B_below, B_above and barrier are nan: curves do not tell. exponent
+        is beta of B ~ (gamma_c - gamma)^beta, slope ~ B^2, for a slope that vanishes.
     NoTransition
         No singularity of order 0, 1 or 2 above the noise.
     Undetermined
@@ -73,9 +88,19 @@ def classify(gamma: Any, loss: Any, slope: Any) -> Verdict:
     Notes
     -----
     What happens within one gap of the grid is not seen: a continuous change sharper than the grid
-    counts as a jump, and a smooth crossover needs about six points per width.
-    A second-order transition at 15 points, or noise of 1e-3 of the largest slope, may stay open.
-    A measured metastable branch has a zeroth-order jump where it ends.
+    counts as a jump, and a smooth crossover needs about six points per width. A second-order
+    transition at 15 points, or noise of 1e-3 of the largest slope, may stay open. A measured
+    metastable branch has a zeroth-order jump where it ends.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import phase_utils as pu
+    >>> gamma = np.linspace(0.05, 0.25, 60)
+    >>> best = pu.Landscape(pu.Moments.isotropic(), depth=2).global_minimum(gamma)
+    >>> found = pu.classify(gamma, best.loss, best.slope)
+    >>> found.order, round(found.gamma, 3)
+    (1, 0.137)
     """
     gamma = non_negative("gamma", gamma, ndim=(1,))
     loss, slope = numeric("loss", loss, ndim=(1,)), numeric("slope", slope, ndim=(1,))

@@ -1,16 +1,19 @@
 """Hysteresis: follow a trained state up and down in weight decay, each start the last result."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from phase_utils._check import integers, non_negative, scalar
 from phase_utils._extras import brought_by
 from phase_utils.sweeps.sweep import labelled
+from phase_utils.training.problem import Problem
 from phase_utils.training.settings import Settings, checked_settings
 from phase_utils.training.train import checked_weights, train, trainable
 
@@ -22,12 +25,12 @@ MEASURED = ("loss", "data_loss", "slope", "B", "status")
 
 
 def hysteresis(
-    problem: Any,
-    gammas: Any,
+    problem: Problem,
+    gammas: ArrayLike,
     *,
-    init: Any = None,
+    init: Sequence[Tensor] | None = None,
     init_scale: float = 0.3,
-    seeds: Any = None,
+    seeds: ArrayLike | None = None,
     kick: float = 1e-3,
     settings: Settings | None = None,
 ) -> "xarray.Dataset":
@@ -39,31 +42,50 @@ def hysteresis(
 
     Parameters
     ----------
-    problem : a `LinearNetwork`, a `ModuleProblem`, or any problem of `train` together with `init`.
-    gammas : (m,), m >= 2, >= 0, strictly increasing.
-    init : initial weights, tensors (n, ...); default: those of the problem at `init_scale`
-        and `seeds`. They must lead to a learned state at the lowest gamma for the upward branch to
-        show one.
-    init_scale : float > 0, standard deviation of the default initial weights.
-    seeds : ints >= 0, one per network: of the default initial weights and of the kicks.
+    problem : LinearNetwork, ModuleProblem, or any problem of `train` together with `init`
+        What is trained.
+    gammas : (m,) array_like
+        Weight decays >= 0, m >= 2, strictly increasing.
+    init : sequence of tensors (n, ...), optional
+        Initial weights; default: those of the problem at `init_scale` and `seeds`. They must lead
+        to a learned state at the lowest gamma for the upward branch to show one.
+    init_scale : float
+        Standard deviation > 0 of the default initial weights.
+    seeds : int or (n,) array_like of int, optional
+        At least 0 and distinct, one per network: of the default initial weights and of the kicks.
         Default: 0, or 0..n-1 where `init` is given.
-    kick : float >= 0. Before every training, the weights receive Gaussian noise of this norm in
-        units of |w| at the lowest gamma (of the initial |w| where nothing was learned there), so
-        that a state which has become unstable is left. It must be small against the distance to
-        the unstable state.
-    settings : of every training; default `Settings(step_cap=0.05)`: short steps keep the branch.
+    kick : float
+        At least 0. Before every training, the weights receive Gaussian noise of this norm in units
+        of |w| at the lowest gamma (of the initial |w| where nothing was learned there), so that a
+        state which has become unstable is left. It must be small against the distance to the
+        unstable state.
+    settings : Settings, optional
+        Of every training; default `Settings(step_cap=0.05)`: short steps keep the branch.
 
     Returns
     -------
     xarray.Dataset
         loss, data_loss, slope, B and status over (direction, gamma, seed), direction "up", "down".
-        A network that diverged keeps that status to the end, with nan for the numbers that
-        would follow.
+        A network that diverged keeps that status to the end, with nan for the numbers that would
+        follow.
 
     Raises
     ------
     ValueError
         For gammas not increasing, a negative kick, or no initial weights.
+    ModuleNotFoundError
+        Without xarray, which the extra `sweeps` brings.
+
+    Examples
+    --------
+    At depth two, between coexistence and spinodal, what is learned stays learned and what is not
+    does not begin:
+
+    >>> import phase_utils as pu
+    >>> network = pu.LinearNetwork(pu.Moments.isotropic(), depth=2, width=4)
+    >>> ds = pu.hysteresis(network, [0.05, 0.15, 0.2])
+    >>> ds.B.sel(gamma=0.15).values.ravel().round(3).tolist()
+    [0.573, 0.0]
     """
     with brought_by("sweeps", "hysteresis"):  # before anything is trained
         import xarray  # noqa: F401
@@ -129,7 +151,7 @@ def _norms(weights: Any) -> torch.Tensor:
 
 
 def _kicked(
-    weights: tuple[torch.Tensor, ...], strength: torch.Tensor, kicks: list[torch.Generator]
+    weights: Sequence[Tensor], strength: torch.Tensor, kicks: list[torch.Generator]
 ) -> tuple[torch.Tensor, ...]:
     """Weights plus Gaussian noise of norm about `strength` (n,), drawn on the CPU."""
     size = sum(w[0].numel() for w in weights)

@@ -6,9 +6,28 @@ from phase_utils._check import shown
 
 
 def resolve(device: str | torch.device) -> torch.device:
-    """Return the torch device called `device`; "auto" is CUDA where there is one, else the CPU.
+    """Return the torch device of a name.
 
-    Raises ValueError for a device that is not present or cannot hold float64 numbers.
+    Parameters
+    ----------
+    device : str or torch.device
+        "auto", which is CUDA where there is one and else the CPU, or a device.
+
+    Returns
+    -------
+    torch.device
+        One that holds float64 numbers.
+
+    Raises
+    ------
+    ValueError
+        For a device that is not present or cannot hold float64 numbers.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> pu.devices.resolve("cpu")
+    device(type='cpu')
     """
     if not isinstance(device, str | torch.device):
         raise ValueError(f"device must be auto or a torch device, got {shown(device)}")
@@ -26,7 +45,24 @@ def resolve(device: str | torch.device) -> torch.device:
 
 
 def name(device: torch.device) -> str:
-    """Return what a reader calls the device: "cpu", or the name of the GPU."""
+    """Return what a reader calls a device.
+
+    Parameters
+    ----------
+    device : torch.device
+        As `resolve` returns it.
+
+    Returns
+    -------
+    str
+        "cpu", or the name of the GPU.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> pu.devices.name(pu.devices.resolve("cpu"))
+    'cpu'
+    """
     if not isinstance(device, torch.device):
         raise ValueError(f"device must be a torch.device, got {shown(device)}")
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -29,12 +29,18 @@ EDGE = 1e-10  # relative to E[y^2]: a basin this shallow cannot be told from rou
 class LearningBasin:
     """The basin of a learned minimum at one weight decay, as `learning_basin` finds it.
 
-    B : order parameter of the minimum, > 0.
-    B_low, B_high : those of the maxima beside it; B_low is 0 where the trivial state is no minimum,
-        B_high is inf where nothing lies beyond.
-    loss : of the minimum.
-    passage : the lower of the losses at the two maxima. Weights with B_low < B < B_high and a loss
-        below it cannot leave under gradient flow.
+    Attributes
+    ----------
+    B : float
+        Order parameter of the minimum, > 0.
+    B_low, B_high : float
+        Those of the maxima beside it; B_low is 0 where the trivial state is no minimum, B_high is
+        inf where nothing lies beyond.
+    loss : float
+        Of the minimum.
+    passage : float
+        The lower of the losses at the two maxima. Weights with B_low < B < B_high and a loss below
+        it cannot leave under gradient flow.
     """
 
     B: float
@@ -45,14 +51,33 @@ class LearningBasin:
 
 
 def learning_basin(land: Landscape, gamma: Any) -> LearningBasin:
-    """Return the basin of the deepest learned minimum at gamma > 0, metastable ones included.
+    """The basin of the deepest learned minimum at one weight decay, metastable ones included.
 
-    land : of a finite depth >= 1 under a penalty of power 2.
+    Parameters
+    ----------
+    land : Landscape
+        Of a finite depth >= 1 under a penalty of power 2.
+    gamma : float
+        Weight decay > 0.
+
+    Returns
+    -------
+    LearningBasin
+        The minimum and the two passes beside it.
 
     Raises
     ------
     ValueError
-        Where nothing can be learned at this gamma; the message says from where on.
+        For another landscape, and where nothing can be learned at this gamma; the message says from
+        where on.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> land = pu.Landscape(pu.Moments.isotropic(), depth=2)
+    >>> basin = pu.learning_basin(land, 0.15)
+    >>> round(basin.B_low, 4), round(basin.B, 4)
+    (0.3794, 0.5732)
     """
     instance("land", land, Landscape, "a Landscape")
     gamma = scalar("gamma", gamma, minimum=0, strict=True)
@@ -91,36 +116,56 @@ def learning_basin_init(
 ) -> tuple[Tensor, ...]:
     """Initial weights from which gradient flow provably reaches a learned state.
 
-    The layers are balanced and of rank one, and the end-to-end vector is the best of its norm.
-    The norm lies between the pass and the deepest learned minimum, metastable or not. A random
+    The layers are balanced and of rank one, and the end-to-end vector is the best of its norm. The
+    norm lies between the pass and the deepest learned minimum, metastable or not. A random
     perturbation breaks the symmetry of the neurons and leaves the loss below the pass. Without
-    neuron noise gradient flow then converges to that minimum; with noise, to a learned state with
-    a loss below the pass.
+    neuron noise gradient flow then converges to that minimum; with noise, to a learned state with a
+    loss below the pass.
 
     Parameters
     ----------
-    moments : of the data, one output.
-    depth, width, noise_variance : of the network, as for `LinearNetwork`; depth >= 1.
-    gamma : weight decay > 0, of the penalty gamma |w|^2.
-    seed : int in 0..2^53, or (n,) of them, one network each. It draws the hidden directions (signs
-        of the neurons where there is noise, whose best states have neurons of equal size) and the
-        perturbation.
-    place : where B starts, 0 < place < 1, from where the loss is that of the pass to the minimum.
-    perturbation : >= 0, standard deviation of what is added to each weight, in units of the
-        largest that its layer can hold, B / sqrt(weights). It is halved until the loss of the start
-        is below the pass by at least half of what it would be without.
-    device, dtype : of the weights; torch.float64 or torch.float32.
+    moments : Moments
+        Of the data, one output.
+    depth : int
+        Number of hidden layers, >= 1.
+    width : int or sequence of int
+        Hidden width, >= 1, or one per hidden layer.
+    gamma : float
+        Weight decay > 0, of the penalty gamma |w|^2.
+    noise_variance : float or sequence of float
+        As for `LinearNetwork`.
+    seed : int or (n,) array_like of int
+        In 0..2^53, one network each. It draws the hidden directions (signs of the neurons where
+        there is noise, whose best states have neurons of equal size) and the perturbation.
+    place : float
+        Where B starts, 0 < place < 1, from where the loss is that of the pass to the minimum.
+    perturbation : float
+        At least 0: standard deviation of what is added to each weight, in units of the largest that
+        its layer can hold, B / sqrt(weights). It is halved until the loss of the start is below the
+        pass by at least half of what it would be without.
+    device : str or torch.device
+        Of the weights.
+    dtype : torch.dtype
+        Of the weights, torch.float64 or torch.float32.
 
     Returns
     -------
-    tuple of tensors W^(0), ..., W^(D), shapes (n, rows, columns)
-        Equal seeds give equal weights in every batch.
+    tuple of tensors
+        W^(0), ..., W^(D), shapes (n, rows, columns). Equal seeds give equal weights in every batch.
 
     Raises
     ------
     ValueError
         For an argument out of range, and where no learned state exists at this gamma; the message
         then says at which gamma the last one ends.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> m = pu.Moments.isotropic()
+    >>> init = pu.learning_basin_init(m, 2, 8, 0.15)
+    >>> pu.train(m, init, 0.15, pu.Settings("flow")).B.round(4)
+    array([0.5732])
     """
     depth = integer("depth", depth, minimum=1, maximum=MOST_LAYERS)
     seeds, location = integers("seed", seed).tolist(), devices.resolve(device)

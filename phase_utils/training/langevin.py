@@ -38,19 +38,27 @@ BLOCK_BYTES = 2**25  # of the noise drawn at once
 class Chains:
     """What Langevin chains did, the batch axis first; arrays are NumPy, float64, on the CPU.
 
-    weights : tuple of tensors (n, ...), the last weights of every chain.
-    loss, data_loss, penalty, B : (n,), time averages of each chain over its measurements after
-        `burn_in`; nan for a chain with none or one that failed, and for B where the problem defines
-        no order parameter.
-    acceptance : (n,), fraction of accepted steps.
-    passage : (n,), time (steps times dt) at which `event` first held; 0 if it held at the start,
-        nan if it never did.
-    status : (n,) of str: "ok"; "passed", ended by its event; "stuck", fewer than one step in a
-        hundred was accepted, so dt is too long for where the chain started; "diverged", the weights
-        grew without bound; "nonfinite", loss or gradient not finite at the start.
-    steps : (n,), steps made.
-    traces : observable -> (measurements, n), with nan after the end of a chain; empty unless asked
-        for. Measurement j follows step (j + 1) * every, burn-in included.
+    Attributes
+    ----------
+    weights : tuple of tensors (n, ...)
+        The last weights of every chain.
+    loss, data_loss, penalty, B : (n,) arrays
+        Time averages of each chain over its measurements after `burn_in`; nan for a chain with none
+        or one that failed, and for B where the problem defines no order parameter.
+    acceptance : (n,) array
+        Fraction of accepted steps.
+    passage : (n,) array
+        Time, steps times dt, at which `event` first held; 0 if it held at the start, nan if it
+        never did.
+    status : (n,) array of str
+        "ok"; "passed", ended by its event; "stuck", fewer than one step in a hundred was accepted,
+        so dt is too long for where the chain started; "diverged", the weights grew without bound;
+        "nonfinite", loss or gradient not finite at the start.
+    steps : (n,) array of int
+        Steps made.
+    traces : dict of str to (measurements, n) arrays
+        Observables by name, with nan after the end of a chain; empty unless asked for. Measurement
+        j follows step (j + 1) * every, burn-in included.
     """
 
     weights: tuple[Tensor, ...]
@@ -65,12 +73,25 @@ class Chains:
     traces: dict[str, Array]
 
     def average(self, name: str, replicas: Any) -> tuple[Array, Array]:
-        """Return mean and standard error, (n / replicas,) each, over groups of equal chains.
+        """Mean and standard error over groups of equal chains.
 
-        name : "loss", "data_loss", "penalty", "B" or "passage"; ValueError for another.
-        replicas : int >= 1 that divides n, else ValueError; chains i * replicas ... (i + 1) *
-            replicas - 1 differ in their seed alone. Chains that are nan are left out; an error from
-            fewer than two is nan.
+        Parameters
+        ----------
+        name : {"loss", "data_loss", "penalty", "B", "passage"}
+            What is averaged.
+        replicas : int
+            At least 1, and a divisor of n: chains i * replicas ... (i + 1) * replicas - 1 differ in
+            their seed alone.
+
+        Returns
+        -------
+        mean, error : (n / replicas,) arrays
+            Chains that are nan are left out; an error from fewer than two is nan.
+
+        Raises
+        ------
+        ValueError
+            For another name, and for replicas that do not divide n.
         """
         one_of("name", name, (*OBSERVABLES, "passage"))
         size = integer("replicas", replicas, minimum=1)
@@ -104,25 +125,40 @@ def langevin(
     """Sample exp(-(data_loss + gamma penalty) / T) by Metropolis-adjusted Langevin dynamics.
 
     Each step proposes w' = w - dt grad l + sqrt(2 T dt) xi, a step of dw = -grad l dt + sqrt(2 T)
-    dW, and accepts it with the probability of Metropolis and Hastings, else stays at w. The result
-    is a `Chains`.
+    dW, and accepts it with the probability of Metropolis and Hastings, else stays at w.
 
     Parameters
     ----------
-    problem, init, gamma : as for `train`; the weights must be float64, because T divides small
-        differences of the loss.
-    temperature : float > 0 or (n,), in units of the loss.
-    dt : float > 0 or (n,), in units of w^2 / loss. Accepted steps should be the rule: see
+    problem : Moments, LinearNetwork, ModuleProblem or Problem
+        As for `train`.
+    init : sequence of float64 tensors (n, ...)
+        As for `train`; float64, because T divides small differences of the loss.
+    gamma : float or (n,) array_like
+        Weight decay >= 0.
+    temperature : float or (n,) array_like
+        T > 0, in units of the loss.
+    dt : float or (n,) array_like
+        Step > 0, in units of w^2 / loss. Accepted steps should be the rule: see
         `Chains.acceptance`.
-    steps : int from 1 to 10^8, per chain. Physical time is steps times dt.
-    burn_in : int >= 0, steps before the averages begin.
-    every : int >= 1, steps between measurements, of which one at least must follow burn_in.
-    seed : int >= 0, from which n seeds are spawned; or (n,) distinct integers, one per chain. The
-        noise of a chain depends on its seed and number of weights alone, not on the batch.
-    event : callable of the weights (a tuple of tensors (m, ...), m <= n) that returns a boolean
-        tensor (m,), row by row. It is looked at after every step, and a chain ends where it holds.
-        For example `lambda w: net.order_parameter(w) > 0.3`.
-    trace : whether to keep every measurement.
+    steps : int
+        Steps of each chain, from 1 to 10^8. Physical time is steps times dt.
+    burn_in : int
+        Steps >= 0 before the averages begin, fewer than `steps`.
+    every : int
+        Steps >= 1 between measurements, of which one at least must follow `burn_in`.
+    seed : int or (n,) array_like of int
+        A seed >= 0, from which n are spawned; or n distinct ones, one per chain. The noise of a
+        chain depends on its seed and number of weights alone, not on the batch.
+    event : callable, optional
+        Of the weights, a tuple of tensors (m, ...), m <= n; returns a boolean tensor (m,), row by
+        row. It is looked at after every step, and a chain ends where it holds.
+    trace : bool
+        Whether to keep every measurement.
+
+    Returns
+    -------
+    Chains
+        Averages, acceptance, passage times and a status for each chain.
 
     Raises
     ------
@@ -132,11 +168,25 @@ def langevin(
     Notes
     -----
     Source: Eq. 3 of the paper. The density is invariant under the adjusted step: averages have no
-    bias in dt, whatever its length; without the adjustment it would be of first order in dt.
-    Times are right for small dt only: rejections slow the dynamics, by about 1 - acceptance, and a
+    bias in dt, whatever its length; without the adjustment it would be of first order in dt. Times
+    are right for small dt only: rejections slow the dynamics, by about 1 - acceptance, and a
     passage is seen at whole steps, an error of order sqrt(dt) for a threshold that is crossed.
     Equal seeds give equal noise in every batch; trajectories then agree as far as the rounding of
     batched sums does.
+
+    Examples
+    --------
+    One weight under ridge regression, l = (1 + gamma) w^2 - 2 (0.45) w + const, has variance
+    T / (2 (1 + gamma)), so that its loss lies T / 2 above the minimum on average:
+
+    >>> import phase_utils as pu
+    >>> network = pu.LinearNetwork(pu.Moments.isotropic(), depth=0)
+    >>> init = network.initial_weights(0.1, range(200))
+    >>> chains = pu.langevin(network, init, 0.1, 0.02, dt=0.2, steps=600, burn_in=100)
+    >>> mean, error = chains.average("loss", 200)
+    >>> least = 0.45**2 * (1 - 1 / 1.1)
+    >>> bool(abs(mean[0] - least - 0.01) < 4 * error[0])
+    True
     """
     weights = checked_weights(init)
     first, n = weights[0], len(weights[0])

@@ -26,28 +26,50 @@ class ModuleProblem:
 
     Parameters
     ----------
-    model : torch.nn.Module, copied and cast to float64; its own mode (train or eval) is kept.
-    loss_fn : loss_fn(model(x), y) -> scalar, the mean over samples.
-    data : (x, y), tensors or arrays, first axis the n samples; floating numbers become float64,
-        tensors leave their graph. A y of shape (n,) beside outputs (n, 1) is refused where the loss
-        compares every output with every y.
-    decayed : names of the decayed parameters, as in `model.named_parameters()`. Default: all of two
-        or more dimensions, so that biases and gains are free.
-    device : "auto", "cpu", "cuda", ...
+    model : torch.nn.Module
+        Copied and cast to float64; its own mode (train or eval) is kept.
+    loss_fn : callable
+        loss_fn(model(x), y) -> scalar, the mean over samples.
+    data : (x, y)
+        Tensors or arrays, first axis the n samples; floating numbers become float64, tensors leave
+        their graph. A y of shape (n,) beside outputs (n, 1) is refused where the loss compares
+        every output with every y.
+    decayed : iterable of str, optional
+        Names of the decayed parameters, as in `model.named_parameters()`. Default: all of two or
+        more dimensions, so that biases and gains are free.
+    device : str
+        "auto", "cpu", "cuda", ...
 
     Attributes
     ----------
-    names, shapes : of all parameters, in the order of the weights; `mask` (P,) tells which of the
-        flattened weights are decayed.
-
-    Weights are tensors (rows, ...), one per parameter; flattened they are (rows, P). Those of
-    another dtype or device than the problem's are evaluated as they are: the data follow them.
+    names : tuple of str
+        Of all parameters, in the order of the weights.
+    shapes : tuple of torch.Size
+        Of all parameters.
+    mask : (P,) boolean tensor
+        Which of the flattened weights are decayed.
 
     Raises
     ------
     ValueError
         For data, names or a loss that do not fit, and for a random loss (dropout in training mode,
         sampling), found by evaluating it twice: a random loss has no landscape.
+
+    Notes
+    -----
+    Weights are tensors (rows, ...), one per parameter; flattened they are (rows, P). Those of
+    another dtype or device than the problem's are evaluated as they are: the data follow them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import phase_utils as pu
+    >>> model = torch.nn.Linear(1, 1, bias=False)
+    >>> x = torch.tensor([[-1.0], [1.0]])
+    >>> problem = pu.ModuleProblem(model, torch.nn.functional.mse_loss, (x, 0.45 * x))
+    >>> result = pu.train(problem, problem.initial_weights(0.1, range(3)), gamma=0.5)
+    >>> result.weights[0].ravel().numpy().round(6)
+    array([0.3, 0.3, 0.3])
     """
 
     def __init__(
@@ -88,7 +110,20 @@ class ModuleProblem:
         self._plan()
 
     def subset(self, samples: int, seed: int = 0) -> "ModuleProblem":
-        """The same model on `samples` of the samples, drawn without replacement."""
+        """The same model on some of the samples.
+
+        Parameters
+        ----------
+        samples : int
+            How many, drawn without replacement; all where there are no more.
+        seed : int
+            Of the draw.
+
+        Returns
+        -------
+        ModuleProblem
+            On these samples.
+        """
         samples, seed = integer("samples", samples, minimum=1), integer("seed", seed, minimum=0)
         if samples >= len(self.x):
             return self
@@ -114,7 +149,21 @@ class ModuleProblem:
     ) -> tuple[Tensor, ...]:
         """Decayed weights as those of `LinearNetwork.initial_weights`, the others as in the model.
 
-        scale : float >= 0 or (rows,), their standard deviation; seed : int >= 0 or (rows,).
+        Parameters
+        ----------
+        scale : float or (rows,) array_like
+            Standard deviation >= 0 of the decayed weights.
+        seed : int or (rows,) array_like of int
+            In 0..2^53, one set of weights each.
+        device : str or torch.device, optional
+            Of the weights; default that of the problem.
+        dtype : torch.dtype
+            Of the weights.
+
+        Returns
+        -------
+        tuple of tensors
+            One per parameter, (rows, ...).
         """
         place = self.start.device if device is None else device
         drawn = gaussian_weights(self.shapes, scale, seed, device=place, dtype=dtype)
@@ -125,7 +174,20 @@ class ModuleProblem:
         )
 
     def random(self, scale: float, seeds: Sequence[int]) -> Tensor:
-        """Flattened weights (len(seeds), P), the decayed ones ~ scale * normal / sqrt(fan-in)."""
+        """Flattened weights of about unit gain.
+
+        Parameters
+        ----------
+        scale : float
+            The decayed weights are scale times a normal deviate over sqrt(fan-in).
+        seeds : sequence of int
+            One set of weights each.
+
+        Returns
+        -------
+        Tensor
+            (len(seeds), P).
+        """
         scale, seeds = scalar("scale", scale, minimum=0), integers("seeds", seeds).tolist()
         fan_in = torch.cat(
             [torch.full((s.numel(),), float(max(1, s[1:].numel()))) for s in self.shapes]
@@ -134,7 +196,20 @@ class ModuleProblem:
         return torch.where(self.mask, drawn / fan_in.to(drawn).sqrt(), drawn)
 
     def data_loss(self, weights: Sequence[Tensor], rows: Tensor | None = None) -> Tensor:
-        """l0 of every set of weights, (rows,), on all samples or on its own `rows` (rows, b)."""
+        """The loss l0 without penalty of every set of weights.
+
+        Parameters
+        ----------
+        weights : sequence of tensors
+            One per parameter, (rows, ...).
+        rows : (rows, b) tensor of int, optional
+            The samples that each set of weights is to use; default all.
+
+        Returns
+        -------
+        Tensor
+            (rows,).
+        """
         here, x = self._taken(weights)
         if rows is None:
             return here.losses(x)
@@ -143,14 +218,42 @@ class ModuleProblem:
             return vmap(here._on)(x, here.x[rows], here.y[rows])
 
     def penalty(self, weights: Sequence[Tensor]) -> Tensor:
-        """R, the square norm of the decayed weights, (rows,)."""
+        """The penalty R, the square norm of the decayed weights.
+
+        Parameters
+        ----------
+        weights : sequence of tensors
+            One per parameter, (rows, ...).
+
+        Returns
+        -------
+        Tensor
+            (rows,).
+        """
         here, x = self._taken(weights)
         return here.square(x)
 
     def value_and_gradient(
         self, weights: Sequence[Tensor], gamma: Tensor, rows: Tensor | None = None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """l0 + gamma R and its gradient for all rows, as `data_loss` takes the samples."""
+        """The loss l0 + gamma R and its gradient for all rows.
+
+        Parameters
+        ----------
+        weights : sequence of tensors
+            One per parameter, (rows, ...).
+        gamma : (rows,) tensor
+            Weight decays.
+        rows : (rows, b) tensor of int, optional
+            The samples that each set of weights is to use; default all.
+
+        Returns
+        -------
+        loss : Tensor
+            (rows,).
+        gradients : tuple of tensors
+            Of the shapes of the weights.
+        """
         here, x = self._taken(weights)
         floating("gamma", gamma, len(x))
         if rows is None:
@@ -163,12 +266,34 @@ class ModuleProblem:
         return loss.detach() + gamma * kept.square().sum(1), views(total, self.shapes)
 
     def square(self, x: Tensor) -> Tensor:
-        """R of flattened weights (rows, P)."""
+        """The penalty R of flattened weights.
+
+        Parameters
+        ----------
+        x : (rows, P) tensor
+            Flattened weights.
+
+        Returns
+        -------
+        Tensor
+            (rows,).
+        """
         x = self._alike("x", x, None)
         return (x * self.mask).square().sum(1)
 
     def losses(self, x: Tensor) -> Tensor:
-        """l0 of flattened weights (rows, P); gradients do not pass."""
+        """The loss l0 of flattened weights; gradients do not pass.
+
+        Parameters
+        ----------
+        x : (rows, P) tensor
+            Flattened weights.
+
+        Returns
+        -------
+        Tensor
+            (rows,).
+        """
         parts = self._alike("x", x, None).split(self.rows)
         with torch.no_grad():
             if self.rows == 1:  # this module cannot be batched over its weights
@@ -176,7 +301,18 @@ class ModuleProblem:
             return torch.cat([vmap(self.loss)(part) for part in parts])
 
     def loss(self, row: Tensor) -> Tensor:
-        """l0 of one flattened set of weights (P,), over chunks of samples."""
+        """The loss l0 of one flattened set of weights, over chunks of samples.
+
+        Parameters
+        ----------
+        row : (P,) tensor
+            Flattened weights.
+
+        Returns
+        -------
+        Tensor
+            A scalar that gradients pass.
+        """
         row = self._alike("row", row)
         total = row.new_zeros(())
         for chunk in self.chunks:
@@ -184,7 +320,23 @@ class ModuleProblem:
         return total
 
     def sample_losses(self, row: Tensor) -> Tensor:
-        """Loss of every sample, (n,); ValueError where the loss is no mean over samples."""
+        """The loss of every sample.
+
+        Parameters
+        ----------
+        row : (P,) tensor
+            Flattened weights.
+
+        Returns
+        -------
+        Tensor
+            (n,).
+
+        Raises
+        ------
+        ValueError
+            Where the loss is no mean over samples.
+        """
         row = self._alike("row", row)
         parts = []
         with torch.no_grad():
@@ -199,7 +351,20 @@ class ModuleProblem:
         return losses
 
     def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """l0 (rows,) and gradient (rows, P) of flattened weights, a few rows at once."""
+        """Loss l0 and gradient of flattened weights, a few rows at once.
+
+        Parameters
+        ----------
+        x : (rows, P) tensor
+            Flattened weights.
+
+        Returns
+        -------
+        loss : Tensor
+            (rows,).
+        gradient : Tensor
+            (rows, P).
+        """
         x = self._alike("x", x, None).detach()
         loss, gradient = x.new_zeros(len(x)), torch.zeros_like(x)
         for rows in torch.arange(len(x), device=x.device).split(self.rows):
@@ -210,7 +375,20 @@ class ModuleProblem:
         return loss, gradient
 
     def hessian_product(self, row: Tensor, vector: Tensor) -> Tensor:
-        """Hessian of l0 at one set of weights (P,) times a vector (P,)."""
+        """The Hessian of l0 at one set of weights times a vector.
+
+        Parameters
+        ----------
+        row : (P,) tensor
+            Flattened weights.
+        vector : (P,) tensor
+            What is multiplied.
+
+        Returns
+        -------
+        Tensor
+            (P,).
+        """
         row, vector = self._alike("row", row), self._alike("vector", vector)
         total = torch.zeros_like(row)
         for chunk in self.chunks:

@@ -35,13 +35,18 @@ class LinearNetwork:
 
     Parameters
     ----------
-    moments : the data; d inputs, k outputs.
-    depth : int from 0 to 10,000, the number D of hidden layers; 0 is ridge regression.
-    width : int >= 1, or one per hidden layer, input side first. Not used for depth 0. A network may
-        have 2^30 weights.
-    noise_variance : float >= 0, or one per hidden layer: variance of the noise on each neuron.
-    decay_ratios : one float > 0 per weight matrix, W^(0) first: layer l decays with gamma r_l.
-        None means 1 everywhere.
+    moments : Moments
+        The data; d inputs, k outputs.
+    depth : int
+        The number D of hidden layers, from 0 to 10,000; 0 is ridge regression.
+    width : int or sequence of int
+        Hidden width >= 1, or one per hidden layer, input side first. Not used for depth 0. A
+        network may have 2^30 weights.
+    noise_variance : float or sequence of float
+        Variance >= 0 of the noise on each neuron, or one per hidden layer.
+    decay_ratios : sequence of float, optional
+        One number > 0 per weight matrix, W^(0) first: layer l decays with gamma r_l. None means 1
+        everywhere.
 
     Raises
     ------
@@ -51,8 +56,18 @@ class LinearNetwork:
     Notes
     -----
     `weights` is always a sequence W^(0), ..., W^(D) = U of tensors of shapes (n, rows, columns),
-    with (rows, columns) as in `shapes`: n networks, the batch axis first. Every method works in
-    the dtype and on the device of the weights.
+    with (rows, columns) as in `shapes`: n networks, the batch axis first. Every method works in the
+    dtype and on the device of the weights.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> network = pu.LinearNetwork(pu.Moments.isotropic(d=3), depth=2, width=8)
+    >>> network.shapes
+    ((8, 3), (8, 8), (1, 8))
+    >>> init = network.initial_weights(scale=0.5, seed=range(4))
+    >>> pu.train(network, init, 0.05).B.round(6)
+    array([0.724971, 0.724971, 0.724971, 0.724971])
     """
 
     moments: Moments
@@ -112,31 +127,93 @@ class LinearNetwork:
     ) -> tuple[Tensor, ...]:
         """Gaussian weights with entries N(0, scale^2), one network per entry of scale and seed.
 
-        `scale` (>= 0) and `seed` (int in 0..2^53), scalars or 1-D of equal length, are broadcast
-        to (n,). A seed gives the same normal deviates whatever the scale, the batch or the device;
-        `dtype` is torch.float64 or torch.float32. Raises ValueError for anything else.
+        Parameters
+        ----------
+        scale : float or (n,) array_like
+            Standard deviation >= 0.
+        seed : int or (n,) array_like of int
+            In 0..2^53. A seed gives the same normal deviates whatever the scale, the batch or the
+            device.
+        device : str or torch.device
+            Of the weights; they are drawn on the CPU.
+        dtype : torch.dtype
+            Of the weights, torch.float64 or torch.float32.
+
+        Returns
+        -------
+        tuple of tensors
+            W^(0), ..., W^(D), shapes (n, rows, columns).
+
+        Raises
+        ------
+        ValueError
+            For a scale or seed out of range, and for two sequences of different lengths.
         """
         return gaussian_weights(self.shapes, scale, seed, device=device, dtype=dtype)
 
     def end_to_end(self, weights: Weights) -> Tensor:
-        """The linear map beta = U W^(D-1) ... W^(0) of the noise-free network, (n, k, d)."""
+        """The linear map of the noise-free network.
+
+        Parameters
+        ----------
+        weights : sequence of tensors
+            W^(0), ..., W^(D), shapes (n, rows, columns).
+
+        Returns
+        -------
+        Tensor
+            beta = U W^(D-1) ... W^(0), (n, k, d).
+        """
         product = self._checked(weights)[-1]
         for w in reversed(weights[:-1]):
             product = product @ w
         return product
 
     def order_parameter(self, weights: Weights) -> Tensor:
-        """B = |beta|^(1/(D+1)), Frobenius norm, (n,)."""
+        """The order parameter of the networks.
+
+        Parameters
+        ----------
+        weights : sequence of tensors
+            W^(0), ..., W^(D), shapes (n, rows, columns).
+
+        Returns
+        -------
+        Tensor
+            B = |beta|^(1/(D+1)), Frobenius norm, (n,).
+        """
         return self.end_to_end(weights).flatten(1).norm(dim=1) ** (1 / (self.depth + 1))
 
     def penalty(self, weights: Weights) -> Tensor:
-        """sum_l r_l |W^(l)|^2, (n,): at a minimum of the loss this is its slope dL/dgamma."""
+        """What gamma multiplies.
+
+        Parameters
+        ----------
+        weights : sequence of tensors
+            W^(0), ..., W^(D), shapes (n, rows, columns).
+
+        Returns
+        -------
+        Tensor
+            sum_l r_l |W^(l)|^2, (n,): at a minimum of the loss this is its slope dL/dgamma.
+        """
         self._checked(weights)
         squares = [r * w.square().sum((1, 2)) for r, w in zip(self.ratios, weights, strict=True)]
         return torch.stack(squares).sum(0)
 
     def data_loss(self, weights: Weights) -> Tensor:
-        """E|f(x) - y|^2 over x, y and the noise, exactly, (n,)."""
+        """The loss without decay, exactly.
+
+        Parameters
+        ----------
+        weights : sequence of tensors
+            W^(0), ..., W^(D), shapes (n, rows, columns).
+
+        Returns
+        -------
+        Tensor
+            E|f(x) - y|^2 over x, y and the noise, (n,).
+        """
         A0, Exy = self._moments_like(self._checked(weights)[0])
         if not any(self.noises):
             beta = self.end_to_end(weights)
@@ -151,7 +228,22 @@ class LinearNetwork:
     def value_and_gradient(
         self, weights: Weights, gamma: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """data_loss + gamma penalty, (n,) for gamma (n,), and its gradient in every weight."""
+        """The loss with decay, and its gradient in every weight.
+
+        Parameters
+        ----------
+        weights : sequence of tensors
+            W^(0), ..., W^(D), shapes (n, rows, columns).
+        gamma : Tensor
+            Weight decay of each network, (n,).
+
+        Returns
+        -------
+        loss : Tensor
+            data_loss + gamma penalty, (n,).
+        gradients : tuple of tensors
+            Of the shapes of the weights.
+        """
         A0, Exy = self._moments_like(self._checked(weights)[0])
         floating("gamma", gamma, len(weights[0]))
         if any(self.noises):

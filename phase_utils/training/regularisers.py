@@ -9,7 +9,7 @@ from torch import Tensor
 from phase_utils._check import kind, scalar
 
 
-def norm_power_penalty(parameters: Iterable[Tensor], gamma: Any, power: Any) -> Tensor:
+def norm_power_penalty(parameters: Iterable[Tensor], gamma: float, power: float) -> Tensor:
     """Return gamma |w|^power, |w| the Euclidean norm of all weights taken together.
 
     To be added to a loss in place of weight decay. A plain feed-forward network of D hidden layers
@@ -19,11 +19,14 @@ def norm_power_penalty(parameters: Iterable[Tensor], gamma: Any, power: Any) -> 
 
     Parameters
     ----------
-    parameters : tensors of real floating-point numbers, any shapes, dtypes and devices; for a
-        module without biases `model.parameters()`. Weights that are not to be regularised, such as
-        biases, are left out by the caller.
-    gamma : float >= 0.
-    power : float > 0.
+    parameters : iterable of tensors
+        Of real floating-point numbers, any shapes, dtypes and devices; for a module without biases
+        `model.parameters()`. Weights that are not to be regularised, such as biases, are left out
+        by the caller.
+    gamma : float
+        At least 0.
+    power : float
+        Above 0.
 
     Returns
     -------
@@ -37,6 +40,16 @@ def norm_power_penalty(parameters: Iterable[Tensor], gamma: Any, power: Any) -> 
     ValueError
         For no tensors (as of a generator that is used up), other things than floating-point
         tensors, and a gamma or power out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import phase_utils as pu
+    >>> model = torch.nn.Linear(3, 1, bias=False)
+    >>> with torch.no_grad():
+    ...     _ = model.weight.fill_(2.0)
+    >>> pu.norm_power_penalty(model.parameters(), gamma=0.5, power=4).item()
+    72.0
     """
     gamma = scalar("gamma", gamma, minimum=0)
     power = scalar("power", power, minimum=0, strict=True)
