@@ -21,13 +21,18 @@ ROUNDING = 16 * np.finfo(float).eps  # a column whose values differ less, relati
 class Task:
     """A regression task with scalar labels.
 
-    Parameters
+    Attributes
     ----------
-    name : "teacher", "diabetes", "digits", or the name of the file with its suffix.
-    moments : exact second moments.
-    x, y : samples (n, d), (n,), or None for the teacher.
-    description : one sentence: where the data come from, and what was done to them.
-    label : the name of the label in the file, empty for data that are built in.
+    name : str
+        "teacher", "diabetes", "digits", or the name of the file with its suffix.
+    moments : Moments
+        Exact second moments.
+    x, y : (n, d) and (n,) arrays, or None
+        Samples; None for the teacher.
+    description : str
+        One sentence: where the data come from, and what was done to them.
+    label : str
+        The name of the label in the file, empty for data that are built in.
     """
 
     name: str
@@ -46,28 +51,45 @@ def load(
     drop: Sequence[str] = (),
     seed: int = 0,
 ) -> Task:
-    """Return the task called `data`: "teacher", "diabetes", "digits", or a file of numbers.
+    """Return one task by name, or from a file of numbers.
 
     Parameters
     ----------
-    data : teacher, ten inputs with covariance eigenvalues between 1/2 and 2, |E[xy]| = 0.45 as in
+    data : str
+        "teacher": ten inputs with covariance eigenvalues between 1/2 and 2, |E[xy]| = 0.45 as in
         Fig. 1 of the paper, and label noise of variance 0.05; its direction is drawn by `seed`.
-        diabetes, scikit-learn's, 442 x 10, columns and label standardised.
-        digits, scikit-learn's, 1797 x 64, pixels / 16, centred; y = +1 for odd, -1 for even digits.
-        Or the path of a file, whose columns and label are standardised and whose constant columns
-        are left out. A table (.csv, .tsv, either with .gz, .parquet) has a name for every column;
-        an index that pandas or R wrote is left out. An archive (.npz) holds the arrays "x", (n, d),
-        and "y", (n,). Only finite numbers are read, or True and False, and never pickled objects.
-    target : the column or array of labels; empty: the last column that is not dropped, or "y".
-    inputs : the columns of a table that are inputs; empty: all but the label.
-    drop : the columns of a table that are neither.
-    seed : an integer >= 0, for the teacher alone.
+        "diabetes": scikit-learn's, 442 x 10, columns and label standardised. "digits":
+        scikit-learn's, 1797 x 64, pixels / 16, centred; y = +1 for odd, -1 for even digits. Or the
+        path of a file, whose columns and label are standardised and whose constant columns are left
+        out. A table (.csv, .tsv, either with .gz, .parquet) has a name for every column; an index
+        that pandas or R wrote is left out. An archive (.npz) holds the arrays "x", (n, d), and "y",
+        (n,). Only finite numbers are read, or True and False, and never pickled objects.
+    target : str
+        The column or array of labels; empty: the last column that is not dropped, or "y".
+    inputs : sequence of str
+        The columns of a table that are inputs; empty: all but the label.
+    drop : sequence of str
+        The columns of a table that are neither.
+    seed : int
+        At least 0, for the teacher alone.
+
+    Returns
+    -------
+    Task
+        Its moments, and its samples where it has some.
 
     Raises
     ------
     ValueError
         For an unknown name, for `target`, `inputs` or `drop` that the data have not, and for a file
         that cannot be read as numbers, with the place, what was seen and what to do.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> task = pu.data.load("diabetes")
+    >>> task.moments.d, len(task.y)
+    (10, 442)
     """
     seed = integer("seed", seed, minimum=0)
     samples = _read(data, tables.select(target, inputs, drop), CHOICES)
@@ -93,23 +115,35 @@ def pair(
 
     Parameters
     ----------
-    data, compare : what `load` takes; `compare` may be "none".
-    target, compare_target : the labels in the file `data`, and in the file `compare`.
-    inputs, drop : columns of the file `data`, and of `compare` where that is the same file.
-    seed : draws the teacher.
+    data : str
+        What `load` takes.
+    compare : str
+        What `load` takes, or "none".
+    target, compare_target : str
+        The labels in the file `data`, and in the file `compare`.
+    inputs, drop : sequence of str
+        Columns of the file `data`, and of `compare` where that is the same file.
+    seed : int
+        Draws the teacher.
 
     Returns
     -------
     dict of str to Task
-        One entry where `compare` is "none" or the same data: the same name, or the same file
-        with the same label or none given. Else two, whose names always differ: two files of one
-        name are told apart by their folders, two labels of one file by the label. The `name` of
-        each task is its key.
+        One entry where `compare` is "none" or the same data: the same name, or the same file with
+        the same label or none given. Else two, whose names always differ: two files of one name are
+        told apart by their folders, two labels of one file by the label. The `name` of each task is
+        its key.
 
     Raises
     ------
     ValueError
         As `load`, and for a `compare_target` where `compare` is not a file.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> list(pu.data.pair("teacher", "diabetes"))
+    ['teacher', 'diabetes']
     """
     seed = integer("seed", seed, minimum=0)
     found = _read_pair(data, compare, target, compare_target, inputs, drop, CHOICES)
@@ -128,7 +162,19 @@ def check(
 ) -> None:
     """Raise the ValueError that `pair` would raise; files are read, nothing else is loaded.
 
-    `also` names further data that are built in, those of `phase_utils.images` for instance.
+    Parameters
+    ----------
+    data, compare, target, compare_target : str
+        As for `pair`.
+    inputs, drop : sequence of str
+        As for `pair`.
+    also : sequence of str
+        Further data that are built in, those of `phase_utils.images` for instance.
+
+    Raises
+    ------
+    ValueError
+        As `pair`.
     """
     _read_pair(data, compare, target, compare_target, inputs, drop, (*CHOICES, *also))
 

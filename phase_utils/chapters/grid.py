@@ -32,7 +32,15 @@ RECORD = "cell.json"
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of the grid: `values` are all parameters of it, `key` names its folder."""
+    """One run of the grid.
+
+    Attributes
+    ----------
+    key : str
+        Names its folder.
+    values : dict
+        All parameters of it.
+    """
 
     key: str
     values: Mapping[str, Any]
@@ -40,7 +48,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a cell ended: its claims, and the lines of its error ('' if none)."""
+    """How a cell ended.
+
+    Attributes
+    ----------
+    cell : Cell
+        Which.
+    claims : tuple of dict
+        What was claimed in it.
+    error : str
+        The lines of its error, empty if there was none.
+    ran : bool
+        False where it was done before.
+    """
 
     cell: Cell
     claims: tuple[Mapping[str, Any], ...] = ()
@@ -55,9 +75,24 @@ class Outcome:
 
 
 def axis(parameter: Parameter, text: str) -> list[Any]:
-    """The checked values of an axis: `start:stop:count`, evenly spaced, or a list of literals.
+    """The checked values of an axis; nothing is ever evaluated.
 
-    Nothing is ever evaluated. Raises ValueError.
+    Parameters
+    ----------
+    parameter : Parameter
+        The declared parameter that varies.
+    text : str
+        `start:stop:count`, evenly spaced, or a list of literals.
+
+    Returns
+    -------
+    list
+        Values in the declared type.
+
+    Raises
+    ------
+    ValueError
+        For another form, a value that the parameter does not allow, and one that repeats.
     """
     rule = f"{parameter.name} must be start:stop:count or [value, ...], got {text.strip()!r}"
     if text.strip().startswith("["):
@@ -84,7 +119,26 @@ def plan(
 ) -> list[Cell]:
     """The cells of the product of `axes`, the last one fastest, all checked, and their data.
 
-    Raises ChapterError for a name or value that the chapter does not allow, or that is given twice.
+    Parameters
+    ----------
+    chapter : Chapter
+        As `chapters.find` returns it.
+    axes : dict of str to sequence
+        The values of each parameter that varies.
+    parameters : dict, optional
+        Values of parameters that do not.
+    tier : {"smoke", "book", "paper"}, optional
+        Size of the runs; default that of the chapter.
+
+    Returns
+    -------
+    list of Cell
+        In order.
+
+    Raises
+    ------
+    ChapterError
+        For a name or value that the chapter does not allow, or that is given twice.
     """
     given = dict(parameters or {})
     try:
@@ -115,26 +169,41 @@ def run(
 ) -> list[Outcome]:
     """Run a chapter at every point of a grid, and leave `out`/index.html and a folder per cell.
 
-    Args:
-        name: the chapter, with or without its number.
-        axes: the values of each parameter that varies.
-        parameters: values of parameters that do not; they and the axes win over the tier's.
-        tier: smoke, book or paper; none runs the chapter's defaults.
-        out: folder of the results, created where missing; `~` is the home directory. Cells that
-            are done are not run again.
-        folder: folder of the chapters; none takes the book's own.
-        client: a `distributed.Client`; its workers need this package and the data files, the
-            results are written here.
-        progress: whether to show a progress bar; None shows it where stderr is a terminal.
+    Parameters
+    ----------
+    name : str
+        The chapter, with or without its number.
+    axes : dict of str to sequence
+        The values of each parameter that varies.
+    parameters : dict, optional
+        Values of parameters that do not; they and the axes win over the tier's.
+    tier : {"smoke", "book", "paper"}, optional
+        Size of the runs; default that of the chapter.
+    out : str or Path
+        Folder of the results, created where missing; `~` is the home directory. Cells that are done
+        are not run again.
+    folder : Path, optional
+        Folder of the chapters; default the book's own.
+    client : distributed.Client, optional
+        Its workers need this package and the data files; the results are written here.
+    progress : bool, optional
+        Whether to show a progress bar; default: where stderr is a terminal.
 
-    Returns:
-        the outcomes of all cells in order; a cell that fails takes no other down.
+    Returns
+    -------
+    list of Outcome
+        Of all cells in order; a cell that fails takes no other down.
 
-    Raises:
-        ChapterError: anything that was asked for is unknown or not allowed; nothing has run then.
-        Busy: another grid is at work in the folder; nothing has run then.
-        NotWritten: the disk is full, for instance; an OSError that names the file.
-        Interrupted: stopped from the keyboard; the cells that are done are kept.
+    Raises
+    ------
+    ChapterError
+        Anything that was asked for is unknown or not allowed; nothing has run then.
+    Busy
+        Another grid is at work in the folder; nothing has run then.
+    NotWritten
+        The disk is full, for instance; an OSError that names the file.
+    Interrupted
+        Stopped from the keyboard; the cells that are done are kept.
     """
     chapter = library.find(name, folder)
     cells = plan(chapter, axes, parameters, tier)

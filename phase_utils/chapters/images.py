@@ -26,9 +26,18 @@ CIFAR_TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images x (n, channels, height, width), float32 in [0, 1], with labels y (n,) from 0.
+    """Images to classify, and others that training does not see.
 
-    x_test, y_test : images that training does not see.  classes : the number of labels.
+    Attributes
+    ----------
+    name : str
+        As `images` takes it.
+    x, x_test : (n, channels, height, width) tensors
+        Float32 in [0, 1].
+    y, y_test : (n,) tensors of int
+        Labels from 0.
+    classes : int
+        The number of labels.
     """
 
     name: str
@@ -40,22 +49,40 @@ class Images:
 
 
 def images(name: str = "digits", *, root: str | Path = "", download: bool = False) -> Images:
-    """Return the images called `name`: "digits", "mnist" or "cifar10".
+    """Return a set of images with labels.
 
-    digits : scikit-learn's, 1 x 8 x 8, pixels / 16; 1500 to train on and 297 to test, the same in
-        every run. Needs no file.
-    mnist : 1 x 28 x 28, from the four IDX files (train-images-idx3-ubyte, ..., with or without
-        .gz) in `root`, or in `root`/MNIST/raw.
-    cifar10 : 3 x 32 x 32, from the binary version (data_batch_1.bin, ..., test_batch.bin) in
-        `root`, or in `root`/cifar-10-batches-bin.
-    download : fetch mnist or cifar10 into `root` with torchvision (the extra `images`), which
-        checks what it fetched.
+    Parameters
+    ----------
+    name : {"digits", "mnist", "cifar10"}
+        digits: scikit-learn's, 1 x 8 x 8, pixels / 16; 1500 to train on and 297 to test, the same
+        in every run; needs no file. mnist: 1 x 28 x 28, from the four IDX files
+        (train-images-idx3-ubyte,
+        ..., with or without .gz) in `root`, or in `root`/MNIST/raw. cifar10: 3 x 32 x 32, from the
+        binary version (data_batch_1.bin, ..., test_batch.bin) in `root`, or in
+        `root`/cifar-10-batches-bin.
+    root : str or Path
+        Folder of the files.
+    download : bool
+        Fetch mnist or cifar10 into `root` with torchvision (the extra `images`), which checks what it
+        fetched.
+
+    Returns
+    -------
+    Images
+        To train on and to test.
 
     Raises
     ------
     ValueError
         For an unknown name, a file that is missing or not of its format, and where torchvision is
         asked for but not installed.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> digits = pu.images("digits")
+    >>> tuple(digits.x.shape), tuple(digits.x_test.shape), digits.classes
+    ((1500, 1, 8, 8), (297, 1, 8, 8), 10)
     """
     one_of("name", name, CHOICES)
     if name == "digits":

@@ -42,6 +42,11 @@ def use_style() -> None:
     """Set the book's style for all following figures; in a notebook emit SVG and PDF.
 
     SVG for pages, where it stays sharp and can be inverted in dark mode; PDF for print.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> pu.plotting.use_style()
     """
     os.environ.setdefault("SOURCE_DATE_EPOCH", "0")  # the same figure is the same file
     plt.style.use(STYLE)
@@ -54,7 +59,24 @@ def use_style() -> None:
 
 
 def depth_style(depth: int) -> dict[str, Any]:
-    """Return colour and marker of a depth, the same in every figure."""
+    """Return colour and marker of a depth, the same in every figure.
+
+    Parameters
+    ----------
+    depth : int
+        Number of hidden layers.
+
+    Returns
+    -------
+    dict
+        Arguments of `Axes.plot`.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> pu.plotting.depth_style(2)
+    {'color': '#009E73', 'marker': '^'}
+    """
     return {
         "color": COLOURS[depth % len(COLOURS)],
         "marker": MARKERS[depth % len(MARKERS)],
@@ -62,14 +84,46 @@ def depth_style(depth: int) -> dict[str, Any]:
 
 
 def panels(columns: int = 1, *, width: float = 7.2, height: float = 3.0) -> tuple[Figure, Any]:
-    """Return a figure with `columns` panels side by side (an Axes, or an array of them)."""
+    """Return a figure with panels side by side.
+
+    Parameters
+    ----------
+    columns : int
+        Number of panels.
+    width, height : float
+        Size of the figure in inches.
+
+    Returns
+    -------
+    figure : Figure
+        With a transparent face.
+    axes : Axes or array of Axes
+        One, or `columns` of them.
+    """
     return plt.subplots(1, columns, figsize=(width, height))
 
 
 def residual_panels(
     columns: int = 1, *, width: float = 7.2, height: float = 4.2
 ) -> tuple[Figure, Any, Any]:
-    """Return a figure, its main panels, and a smaller residual panel below each, sharing x."""
+    """Return a figure with a smaller panel for residuals below each of its panels, sharing x.
+
+    Parameters
+    ----------
+    columns : int
+        Number of panels side by side.
+    width, height : float
+        Size of the figure in inches.
+
+    Returns
+    -------
+    figure : Figure
+        With a transparent face.
+    axes : array of Axes
+        The main panels, (columns,).
+    residuals : array of Axes
+        Those below them, (columns,).
+    """
     figure, axes = plt.subplots(
         2,
         columns,
@@ -82,7 +136,19 @@ def residual_panels(
 
 
 def mark(axes: Axes | Sequence[Axes], x: float, label: str, *, colour: str = "0.4") -> None:
-    """Draw a labelled vertical line at x, to mark a transition or a spinodal."""
+    """Draw a labelled vertical line, to mark a transition or a spinodal.
+
+    Parameters
+    ----------
+    axes : Axes or sequence of Axes
+        Where it is drawn.
+    x : float
+        Where it stands, in units of the data.
+    label : str
+        Written at its top.
+    colour : str
+        Of line and label, as Matplotlib names it.
+    """
     for axis in [axes] if isinstance(axes, Axes) else axes:
         axis.axvline(x, color=colour, linestyle="--", linewidth=1)
         axis.annotate(

@@ -19,15 +19,37 @@ class ResNet18(nn.Module):
 
     Parameters
     ----------
-    channels, outputs : of the images and of the last layer, integers >= 1.
-    width : channels of the first stage, integer >= 1; 64 gives 1.1e7 parameters.
-    normalisation : "batch" after every convolution, and an output bias; or "none", where the
-        network has convolutions and a matrix alone, and is positively homogeneous in each.
-    eps : > 0, what batch normalisation adds to the variance.
+    channels : int
+        Of the images, >= 1.
+    outputs : int
+        Of the last layer, >= 1.
+    width : int
+        Channels of the first stage, >= 1; 64 gives 1.1e7 parameters.
+    normalisation : {"batch", "none"}
+        "batch" after every convolution, and an output bias; or "none", where the network has
+        convolutions and a matrix alone, and is positively homogeneous in each.
+    eps : float
+        What batch normalisation adds to the variance, > 0.
 
+    Raises
+    ------
+    ValueError
+        For a number or a word out of range.
+
+    Notes
+    -----
     Without normalisation the second convolution of every block starts at 1 / sqrt(8) of its usual
     size, 8 being the number of blocks, so that the signal keeps its order of magnitude.
-    `features(x)` is what the last layer reads, (n, 8 width).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import phase_utils as pu
+    >>> model = pu.ResNet18(width=4)
+    >>> tuple(model(torch.zeros(2, 3, 32, 32)).shape)
+    (2, 10)
+    >>> sum(p.numel() for p in pu.ResNet18(outputs=10).parameters())
+    11173962
     """
 
     def __init__(
@@ -59,11 +81,33 @@ class ResNet18(nn.Module):
                     next(block.second.parameters()).mul_(len(blocks) ** -0.5)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer reads, (n, 8 width)."""
+        """What the last layer reads.
+
+        Parameters
+        ----------
+        x : (n, channels, height, width) tensor
+            Images.
+
+        Returns
+        -------
+        Tensor
+            (n, 8 width).
+        """
         return self.blocks(self.stem(x).relu()).mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The outputs (n, outputs) of images (n, channels, height, width)."""
+        """The outputs of images.
+
+        Parameters
+        ----------
+        x : (n, channels, height, width) tensor
+            Images.
+
+        Returns
+        -------
+        Tensor
+            (n, outputs).
+        """
         return self.out(self.features(x))
 
 

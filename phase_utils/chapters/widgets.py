@@ -52,9 +52,16 @@ for (const el of document.querySelectorAll('.pu-live[data-live="NAME"]:not([data
 class LiveFigure:
     """A figure that reacts: in Jupyter a widget, elsewhere a page of its own.
 
-    name : of the module in `phase_utils/chapters/live`.
-    state : what the module starts from; each entry is a trait of `widget`.
-    description : what the static figure shows, for those who do not see it.
+    Parameters
+    ----------
+    name : str
+        Of the module in the folder `live`.
+    state : dict
+        What the module starts from; each entry is a trait of `widget`.
+    description : str
+        What the static figure shows, for those who do not see it.
+    draw : callable
+        Of a figure and the state: draws the static form.
     """
 
     def __init__(
@@ -73,7 +80,18 @@ class LiveFigure:
         return _widget_class(self.name, tuple(self.state))(**self.state)
 
     def static(self, form: str = "svg") -> bytes:
-        """Return the static figure as a file, `form` "svg" or "pdf"; the same bytes each time."""
+        """Return the static figure as a file; the same bytes each time.
+
+        Parameters
+        ----------
+        form : {"svg", "pdf"}
+            Format of the file.
+
+        Returns
+        -------
+        bytes
+            Its content.
+        """
         import matplotlib.pyplot as plt
 
         from phase_utils.chapters import plotting
@@ -130,18 +148,34 @@ def landscape(
 
     Parameters
     ----------
-    moments : Moments with k = 1 and E[xy] != 0; by default two modes with eigenvalues 1 and 0.01
-        and |E[xy]| = 0.45.
-    gamma : weight decay > 0 at the start; by default at coexistence, or |E[xy]| for D <= 1.
-    depth : D at the start, real, 0.5 to 6.
-    noise_factor : N at the start, 1 to 4.
-    anisotropy : 0 to 1. The eigenvalues are a_1 (a_i / a_1)^anisotropy, a_1 the largest: 0 makes
-        the data isotropic, 1 leaves them as they are.
+    moments : Moments, optional
+        With k = 1 and E[xy] != 0; by default two modes with eigenvalues 1 and 0.01 and |E[xy]| =
+        0.45.
+    gamma : float, optional
+        Weight decay > 0 at the start; by default at coexistence, or |E[xy]| for D <= 1.
+    depth : float
+        D at the start, 0.5 to 6.
+    noise_factor : float
+        N at the start, 1 to 4.
+    anisotropy : float
+        0 to 1. The eigenvalues are a_1 (a_i / a_1)^anisotropy, a_1 the largest: 0 makes the data
+        isotropic, 1 leaves them as they are.
+
+    Returns
+    -------
+    LiveFigure
+        Shown where a cell ends with it.
 
     Raises
     ------
     ValueError
         Names the argument, its value and the rule it breaks.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> pu.widgets.landscape(depth=3).name
+    'landscape'
     """
     moments = _two_modes() if moments is None else moments
     state = _state(moments, depth, noise_factor)
@@ -158,7 +192,26 @@ def equation_of_state(
 ) -> LiveFigure:
     """Live equation of state gamma(R) with Maxwell's areas, beside the loss L(gamma).
 
-    Parameters and errors as for `landscape`; by default isotropic data with a = 1, |E[xy]| = 0.45.
+    Parameters
+    ----------
+    moments : Moments, optional
+        As for `landscape`; by default isotropic with a = 1 and |E[xy]| = 0.45.
+    gamma : float, optional
+        As for `landscape`.
+    depth : float
+        As for `landscape`.
+    noise_factor : float
+        As for `landscape`.
+
+    Returns
+    -------
+    LiveFigure
+        Shown where a cell ends with it.
+
+    Raises
+    ------
+    ValueError
+        Names the argument, its value and the rule it breaks.
     """
     state = _state(Moments.isotropic() if moments is None else moments, depth, noise_factor)
     state["gamma"] = _start(gamma, state)
@@ -177,11 +230,30 @@ def phase_diagram(
 ) -> LiveFigure:
     """Live phase diagram over depth and decay; a point shows its landscape and gradient flow.
 
-    Parameters and errors as for `landscape`, and
-
-    moments : isotropic, because only then balanced weights along the signal stay so under the flow.
-    B : norm of each layer at the start of the flow, 0.01 to 1.5 of the least-squares value
+    Parameters
+    ----------
+    moments : Moments, optional
+        Isotropic, because only then balanced weights along the signal stay so under the flow; by
+        default with a = 1 and |E[xy]| = 0.45.
+    gamma : float, optional
+        As for `landscape`.
+    depth : float
+        As for `landscape`.
+    noise_factor : float
+        As for `landscape`.
+    B : float
+        Norm of each layer at the start of the flow, 0.01 to 1.5 of the least-squares value
         (E / N a)^(1/(D+1)) at D = 6 and N = 1, or to 1.5 if that is more.
+
+    Returns
+    -------
+    LiveFigure
+        Shown where a cell ends with it.
+
+    Raises
+    ------
+    ValueError
+        Names the argument, its value and the rule it breaks.
     """
     moments = Moments.isotropic() if moments is None else moments
     state = _state(moments, depth, noise_factor)
@@ -203,7 +275,18 @@ def script(name: str) -> str:
 
 @cache
 def module(name: str) -> str:
-    """Return a module of the folder `live` as one file, with all that it imports inside it."""
+    """Return a module of the folder `live` as one file, with all that it imports inside it.
+
+    Parameters
+    ----------
+    name : str
+        Of the module.
+
+    Returns
+    -------
+    str
+        JavaScript.
+    """
     return "\n".join(_shortened(source) for source in _sources(name, {}).values())
 
 
