@@ -63,8 +63,8 @@ def images(name: str = "digits", *, root: str | Path = "", download: bool = Fals
     root : str or Path
         Folder of the files.
     download : bool
-        Fetch mnist or cifar10 into `root` with torchvision (the extra `images`), which checks what it
-        fetched.
+        Fetch mnist or cifar10 into `root` with torchvision (the extra `images`), which checks what
+        it fetched.
 
     Returns
     -------
