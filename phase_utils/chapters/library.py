@@ -26,7 +26,23 @@ _FILE = re.compile(r"(\d\d)_([a-z0-9_]+)\.md")
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter: `tiers` holds the parameters that each tier sets, by name of the tier."""
+    """A chapter, as `find` returns it.
+
+    Attributes
+    ----------
+    name : str
+        With its number.
+    number : int
+        In reading order.
+    title : str
+        Its heading.
+    path : Path
+        Its source.
+    parameters : tuple of Parameter
+        What its parameters cell declares.
+    tiers : dict
+        The parameters that each tier sets, by name of the tier.
+    """
 
     name: str
     number: int
@@ -41,7 +57,13 @@ class Chapter:
         return f"{self.name}.ipynb", f"{self.name}.html"
 
     def notebook(self) -> NotebookNode:
-        """Return the chapter as a notebook without outputs."""
+        """Return the chapter as a notebook without outputs.
+
+        Returns
+        -------
+        NotebookNode
+            Read anew from its source.
+        """
         return _read(self.path)
 
     def values(
@@ -49,12 +71,22 @@ class Chapter:
     ) -> dict[str, Any]:
         """Return the checked parameters of a run: what is given wins over what the tier sets.
 
-        Args:
-            parameters: values by name; `tier` among them is the same as the argument.
-            tier: smoke, book (the chapter's own defaults) or paper; none leaves the defaults.
+        Parameters
+        ----------
+        parameters : dict, optional
+            Values by name; `tier` among them is the same as the argument.
+        tier : {"smoke", "book", "paper"}, optional
+            "book" is the chapter's own defaults; none leaves the defaults.
 
-        Raises:
-            ChapterError: an unknown name, a value of the wrong type, out of range or not a choice.
+        Returns
+        -------
+        dict
+            Those that a run sets.
+
+        Raises
+        ------
+        ChapterError
+            For an unknown name, a value of the wrong type, out of range or not a choice.
         """
         given = dict(parameters or {})
         named = given.pop("tier", tier)
@@ -72,7 +104,18 @@ class Chapter:
             raise ChapterError(f"{self.name}: {error}") from None
 
     def check_data(self, *runs: Mapping[str, Any]) -> None:
-        """Read the files that runs with these values name. Raises ChapterError for unfit data."""
+        """Read the files that runs with these values name.
+
+        Parameters
+        ----------
+        *runs : dict
+            Values of parameters, one for each run.
+
+        Raises
+        ------
+        ChapterError
+            For data that do not fit.
+        """
         by_name = {p.name: p for p in self.parameters}
         named = [by_name[name] for name in _OF_DATA if name in by_name]
         if "data" not in by_name:
@@ -90,9 +133,18 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Executed:
-    """An executed chapter: contents of its `files`, its claims, and how it failed ('' if not).
+    """An executed chapter.
 
-    error : the last lines of the traceback.  traceback : all of it.
+    Attributes
+    ----------
+    files : tuple of str
+        Contents of the notebook and of the page.
+    claims : tuple of dict
+        What was claimed in it.
+    error : str
+        The last lines of the traceback, empty if nothing failed.
+    traceback : str
+        All of it.
     """
 
     files: tuple[str, str]
@@ -103,7 +155,17 @@ class Executed:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left: its two files, its claims, and the last lines of its error ('' if none)."""
+    """What a run left.
+
+    Attributes
+    ----------
+    notebook, html : Path
+        Its two files.
+    claims : tuple of dict
+        What was claimed in it.
+    error : str
+        The last lines of its error, empty if there was none.
+    """
 
     notebook: Path
     html: Path
@@ -117,7 +179,18 @@ class Run:
 
 
 def default_folder() -> Path:
-    """Return the folder of the chapters: inside an installed package, or beside its source."""
+    """Return the folder of the chapters: inside an installed package, or beside its source.
+
+    Returns
+    -------
+    Path
+        Where the chapters lie.
+
+    Raises
+    ------
+    ChapterError
+        Where there is none.
+    """
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "_notebooks", package.parent / "notebooks"):
         if folder.is_dir():
@@ -126,16 +199,53 @@ def default_folder() -> Path:
 
 
 def names(folder: Path | None = None) -> list[str]:
-    """Return the names of all chapters, with their numbers, in reading order."""
+    """Return the names of all chapters, with their numbers, in reading order.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Folder of the chapters; default the book's own.
+
+    Returns
+    -------
+    list of str
+        As `find` takes them.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> pu.chapters.names()[0]
+    '01_formalism'
+    """
     folder = default_folder() if folder is None else folder
     return sorted(path.stem for path in folder.glob("*.md") if _FILE.fullmatch(path.name))
 
 
 def find(name: str, folder: Path | None = None) -> Chapter:
-    """Return the chapter called `name`: its number, its name, or both.
+    """Return a chapter by its number, its name, or both.
 
-    Raises:
-        ChapterError: no such chapter, or its parameters cell or its tiers are malformed.
+    Parameters
+    ----------
+    name : str
+        "6", "06", "depth_two_and_more" or "06_depth_two_and_more".
+    folder : Path, optional
+        Folder of the chapters; default the book's own.
+
+    Returns
+    -------
+    Chapter
+        With its parameters and tiers, checked.
+
+    Raises
+    ------
+    ChapterError
+        For no such chapter, and where its parameters cell or its tiers are malformed.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> pu.chapters.find("6").name
+    '06_depth_two_and_more'
     """
     folder = default_folder() if folder is None else folder
     known = names(folder)
@@ -169,7 +279,23 @@ def find(name: str, folder: Path | None = None) -> Chapter:
 
 
 def tiers(folder: Path | None = None) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return what `tiers.toml` sets, by chapter and tier. Raises ChapterError if malformed."""
+    """Return what `tiers.toml` sets.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Folder of the chapters; default the book's own.
+
+    Returns
+    -------
+    dict
+        Values of parameters by chapter and tier.
+
+    Raises
+    ------
+    ChapterError
+        Where the file is malformed.
+    """
     path = (default_folder() if folder is None else folder) / "tiers.toml"
     if not path.is_file():
         return {}
@@ -204,19 +330,36 @@ def run(
     The kernel works in the current directory. Both files appear complete or not at all; after a
     failing cell they hold what ran before it. Nothing in them is an absolute path.
 
-    Args:
-        name: the chapter: its number, its name, or both.
-        parameters: values by name; they win over the tier's.
-        tier: smoke, book or paper; none runs the chapter's defaults.
-        out: folder of the results, created where missing; `~` is the home directory.
-        folder: folder of the chapters; none takes the book's own.
-        progress: show a progress bar over the cells on stderr.
+    Parameters
+    ----------
+    name : str
+        The chapter: its number, its name, or both.
+    parameters : dict, optional
+        Values by name; they win over the tier's.
+    tier : {"smoke", "book", "paper"}, optional
+        Size of the run; default that of the chapter.
+    out : str or Path
+        Folder of the results, created where missing; `~` is the home directory.
+    folder : Path, optional
+        Folder of the chapters; default the book's own.
+    progress : bool
+        Show a progress bar over the cells on stderr.
 
-    Raises:
-        ChapterError: anything that was asked for is unknown or not allowed; nothing has run then.
-        Busy: another process runs the chapter into the same folder; nothing has run then.
-        NotWritten: the disk is full, for instance; an OSError that names the file.
-        Interrupted: stopped from the keyboard; the files are as they were before.
+    Returns
+    -------
+    Run
+        The two files, the claims, and the error if a cell failed.
+
+    Raises
+    ------
+    ChapterError
+        Anything that was asked for is unknown or not allowed; nothing has run then.
+    Busy
+        Another process runs the chapter into the same folder; nothing has run then.
+    NotWritten
+        The disk is full, for instance; an OSError that names the file.
+    Interrupted
+        Stopped from the keyboard; the files are as they were before.
     """
     chapter = find(name, folder)
     values = chapter.values(parameters, tier)
@@ -245,7 +388,22 @@ def check_export() -> None:
 
 
 def execute(chapter: Chapter, values: Mapping[str, Any], *, progress: bool = False) -> Executed:
-    """Execute a chapter with checked `values`, and write nothing."""
+    """Execute a chapter with checked values, and write nothing.
+
+    Parameters
+    ----------
+    chapter : Chapter
+        As `find` returns it.
+    values : dict
+        As `Chapter.values` returns them.
+    progress : bool
+        Show a progress bar over the cells on stderr.
+
+    Returns
+    -------
+    Executed
+        What it left.
+    """
     nb, error = execution.execute(
         chapter.notebook(), values, progress=chapter.name if progress else ""
     )

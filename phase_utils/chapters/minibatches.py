@@ -29,8 +29,12 @@ _TURN = threading.RLock()
 class Minibatches:
     """What a training on minibatches left, beside the module's new parameters.
 
-    data_loss : (epochs,), the mean over each epoch's batches, while they were trained on.
-    status : "completed", or "diverged" after an epoch with a loss that is not finite.
+    Attributes
+    ----------
+    data_loss : (epochs,) array
+        The mean over each epoch's batches, while they were trained on.
+    status : {"completed", "diverged"}
+        "diverged" after an epoch with a loss that is not finite.
     """
 
     data_loss: Array
@@ -56,28 +60,76 @@ def train_minibatches(
     checkpoint: str | Path | None = None,
     progress: bool = False,
 ) -> Minibatches:
-    """Train `model` in place, in its own mode, on loss_fn(model(augment(x)), y) + gamma |w|^2.
+    """Train a module in place on loss_fn(model(augment(x)), y) + gamma |w|^2.
 
-    model : moved to `device`; its dtype is kept, and floating data follow it.
-    gamma : of the parameters named in `decayed`, all by default; it enters the gradient, as torch's
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Trained in its own mode, moved to `device`; its dtype is kept, and floating data follow it.
+    loss_fn : callable
+        loss_fn(model(x), y) -> scalar, the mean over samples.
+    data : (x, y)
+        Tensors, first axis the samples.
+    epochs : int
+        At least 1.
+    gamma : float
+        Weight decay >= 0 of the parameters named in `decayed`; it enters the gradient, as torch's
         weight_decay = 2 gamma, of SGD and of Adam.
-    batch_size : an epoch is cut into as few batches of nearly equal size as this allows.
-    momentum : of "sgd" alone.  schedule : "constant", or "cosine" from the learning rate to 0.
-    augment : of the images of a batch, anew each time.
-    seed : of the order of the samples, and of all that the module, the loss and `augment` draw from
+    decayed : iterable of str, optional
+        Names of parameters; default all.
+    batch_size : int
+        At least 1; an epoch is cut into as few batches of nearly equal size as this allows.
+    optimiser : {"sgd", "adam"}
+        That of torch.
+    learning_rate : float
+        Above 0.
+    momentum : float
+        Of "sgd" alone, 0 <= m < 1.
+    schedule : {"constant", "cosine"}
+        "cosine" goes from the learning rate to 0.
+    augment : callable, optional
+        Of the images of a batch, anew each time.
+    seed : int
+        Of the order of the samples, and of all that the module, the loss and `augment` draw from
         torch; each epoch has streams of its own, and the caller's random state is left alone.
-    checkpoint : a file that is replaced after every epoch, whole or not at all; its folder is
-        created. Where it exists, training goes on from it to the same bits, on the same machine. It
-        is tied to these arguments (functions excepted), the initial parameters, the data and the
-        version of torch. A digest guards every bit of it. One run at a time.
+    device : str
+        "auto", "cpu", "cuda", ...
+    checkpoint : str or Path, optional
+        A file that is replaced after every epoch, whole or not at all; its folder is created. Where
+        it exists, training goes on from it to the same bits, on the same machine. It is tied to
+        these arguments (functions excepted), the initial parameters, the data and the version of
+        torch. A digest guards every bit of it. One run at a time.
+    progress : bool
+        Show a progress bar over the epochs.
 
-    Raises ValueError for arguments out of range, and for a checkpoint that is damaged, of another
-    training, in use by another run, or not to be written.
+    Returns
+    -------
+    Minibatches
+        The loss of each epoch, and how it ended.
 
+    Raises
+    ------
+    ValueError
+        For arguments out of range, and for a checkpoint that is damaged, of another training, in
+        use by another run, or not to be written.
+
+    Notes
+    -----
     Threads that train at once, each a model of its own, get what they would get one after the
     other: an epoch has torch's generators, which are one for all threads, to itself. Only what
     draws from those outside of this function meanwhile (the making of another model, say) changes
     what a module, a loss or an `augment` that draws sees; it never changes the order.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import phase_utils as pu
+    >>> _ = torch.manual_seed(0)
+    >>> model, x = torch.nn.Linear(2, 1), torch.randn(64, 2)
+    >>> loss = torch.nn.functional.mse_loss
+    >>> done = pu.train_minibatches(model, loss, (x, x[:, :1]), epochs=20, learning_rate=0.1)
+    >>> done.status, bool(done.data_loss[-1] < 0.01 * done.data_loss[0])
+    ('completed', True)
     """
     epochs = integer("epochs", epochs, minimum=1)
     batch_size = integer("batch_size", batch_size, minimum=1)

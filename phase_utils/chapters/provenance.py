@@ -13,7 +13,13 @@ PACKAGES = ("phase-utils", "numpy", "scipy", "torch", "matplotlib")
 
 
 class Provenance:
-    """Rows of (what, value); shown as a table, or as text without a notebook."""
+    """Rows of what and value; shown as a table, or as text without a notebook.
+
+    Parameters
+    ----------
+    rows : list of (str, str)
+        In the order shown.
+    """
 
     def __init__(self, rows: list[tuple[str, str]]) -> None:
         self.rows = rows
@@ -32,8 +38,26 @@ class Provenance:
 def record(ledger: Ledger, *, seed: int, device: str = "cpu", **parameters: Any) -> Provenance:
     """Return seed, device, versions and seconds of a chapter's run, and what else is given.
 
-    The seconds count from the making of the chapter's ledger. Raises ValueError for a device that
-    is not present.
+    Parameters
+    ----------
+    ledger : claims.Ledger
+        The chapter's; the seconds count from its making.
+    seed : int
+        Of the run.
+    device : str
+        As `devices.resolve` takes it.
+    **parameters : object
+        Further rows, by name.
+
+    Returns
+    -------
+    Provenance
+        Shown where a cell ends with it.
+
+    Raises
+    ------
+    ValueError
+        For a device that is not present.
     """
     versions = [(package, metadata.version(package)) for package in PACKAGES]
     return Provenance(

@@ -60,28 +60,40 @@ def sweep(
     client: Any = None,
     progress: bool | None = None,
 ) -> "xarray.Dataset":
-    """Train a linear network for every combination of depth, gamma, initial scale and seed.
+    """Train a network for every combination of depth, gamma, initial scale and seed.
 
     Parameters
     ----------
-    moments : the data; or a `ModuleProblem`, a network on samples of its own, to be trained at all
+    moments : Moments or ModuleProblem
+        The data of linear networks; or a network on samples of its own, to be trained at all
         gammas, scales and seeds. Its `depth` is one number, a label; the widths are its own.
-    gamma : 1-D, >= 0, without repeats; the weight decays, in the units of the loss per |w|^2.
-    depth : int >= 0, or several without repeats.
-    width, noise_variance : as for `LinearNetwork`, the same for all depths.
-    init_scale : float >= 0, or several: standard deviation of the initial weights.
-    seed : int >= 0, or several. Equal seeds start from the same normal deviates at all gammas and
-        scales.
-    settings : of the training.
-    device : "auto" (CUDA where there is one, else the CPU) or a torch device.
-    store : folder of a zarr store. It gets each chunk when it is trained, and the same sweep with
-        the same store goes on where it stopped: what is there is read, what is damaged or missing
-        is trained. One run at a time: another one is refused, and one that was killed blocks none.
+    gamma : (m,) array_like
+        Weight decays >= 0, without repeats, in the units of the loss per |w|^2.
+    depth : int or sequence of int
+        Numbers of hidden layers >= 0, without repeats.
+    width : int or sequence of int
+        As for `LinearNetwork`, the same for all depths.
+    noise_variance : float or sequence of float
+        As for `LinearNetwork`, the same for all depths.
+    init_scale : float or sequence of float
+        Standard deviations >= 0 of the initial weights.
+    seed : int or sequence of int
+        At least 0. Equal seeds start from the same normal deviates at all gammas and scales.
+    settings : Settings, optional
+        Of the training.
+    device : str
+        "auto" (CUDA where there is one, else the CPU) or a torch device.
+    store : str or Path, optional
+        Folder of a zarr store. It gets each chunk when it is trained, and the same sweep with the
+        same store goes on where it stopped: what is there is read, what is damaged or missing is
+        trained. One run at a time: another one is refused, and one that was killed blocks none.
         Where nothing can be written, a store that is done can be read.
-    client : a `distributed.Client`: the chunks are trained by the workers of that Dask cluster,
-        each of which needs this package and the device. Workers may come late, die and be replaced:
-        a warning comes when there has been none for 10 s, an error after 300 s.
-    progress : whether to show a progress bar; None shows it where stderr is a terminal.
+    client : distributed.Client, optional
+        The chunks are trained by the workers of that Dask cluster, each of which needs this package
+        and the device. Workers may come late, die and be replaced: a warning comes when there has
+        been none for 10 s, an error after 300 s.
+    progress : bool, optional
+        Whether to show a progress bar; default: where stderr is a terminal.
 
     Returns
     -------
@@ -96,10 +108,12 @@ def sweep(
         For an argument out of range, and for a store that holds anything but this sweep, is in use
         by another run, or can be neither made nor written, before anything is trained.
     ImportError
-        For a client without the package distributed.
-    TimeoutError, ConnectionError
-        When the cluster has had no worker for 300 s, and when its scheduler is lost or restarted.
-        What is stored is kept: the same sweep goes on from it.
+        For a client without the package distributed, and without xarray.
+    TimeoutError
+        When the cluster has had no worker for 300 s. What is stored is kept: the same sweep goes on
+        from it.
+    ConnectionError
+        When the scheduler of the cluster is lost or restarted; what is stored is kept as well.
     OSError
         When a chunk cannot be stored, because the disk is full, say; the others are kept.
 
@@ -108,6 +122,14 @@ def sweep(
     The batch is cut into chunks whose optimiser state fits in `BATCH_BYTES`. The same chunks on the
     same hardware with the same number of threads give the same bits, stored or not, interrupted or
     not; Dask's workers have one thread unless told otherwise.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> m = pu.Moments.isotropic()
+    >>> ds = pu.sweep(m, gamma=[0.1, 0.2], depth=[1, 2], width=4, init_scale=0.5, seed=range(3))
+    >>> ds.B.max("seed").sel(depth=1).values.ravel().round(6).tolist()
+    [0.591608, 0.5]
     """
     with brought_by("sweeps", "sweep"):  # before anything is trained
         import xarray  # noqa: F401
