@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Reals = float | Sequence[float] | NDArray[Any]
+Integers = int | Sequence[int] | NDArray[Any]
 Wanted = TypeVar("Wanted")
 
 LARGEST_INTEGER = 2**53  # above it float64, which carries integers in arrays, skips some

@@ -1,7 +1,7 @@
 """Training sweeps: every depth, decay, initial scale and seed of a plan as a labelled dataset."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from phase_utils._check import Array, bar, integers, kind, non_negative, numeric
+from phase_utils._check import (
+    Array,
+    Integers,
+    Reals,
+    bar,
+    integers,
+    kind,
+    non_negative,
+    numeric,
+)
 from phase_utils._extras import brought_by
 from phase_utils.sweeps import chunks
 from phase_utils.sweeps.store import Store
@@ -29,7 +38,6 @@ if TYPE_CHECKING:
 
 # A batch whose optimiser state stays in the cache is faster on a CPU; a GPU wants large ones.
 BATCH_BYTES = {"cpu": 32 * 2**20, "cuda": 2**30}
-DIMENSIONS = ("depth", "gamma", "init_scale", "seed")
 UNITS = {
     "depth": ("number of hidden layers D", "1"),
     "gamma": ("weight decay, of the penalty gamma |w|^2", "units of y^2 / units of w^2"),
@@ -48,12 +56,12 @@ UNITS = {
 def sweep(
     moments: Moments | ModuleProblem,
     *,
-    gamma: Any,
-    depth: Any = (0, 1, 2),
-    width: Any = 32,
-    noise_variance: Any = 0.0,
-    init_scale: Any = (0.01, 0.3),
-    seed: Any = range(4),
+    gamma: ArrayLike,
+    depth: Integers = (0, 1, 2),
+    width: int | Sequence[int] = 32,
+    noise_variance: float | Sequence[float] = 0.0,
+    init_scale: Reals = (0.01, 0.3),
+    seed: Integers = range(4),
     settings: Settings | None = None,
     device: str = "auto",
     store: str | Path | None = None,

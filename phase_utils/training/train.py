@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from phase_utils._check import Array, integers, kind, non_negative, shown
@@ -14,6 +14,7 @@ from phase_utils.theory.moments import Moments
 from phase_utils.training.descents import Adam, Flow, FullBatch, HeavyBall, Minibatches, hashed
 from phase_utils.training.minimisers import ADVICE, Method, minimise
 from phase_utils.training.networks import LinearNetwork
+from phase_utils.training.problem import Problem
 from phase_utils.training.quasi_newton import Lbfgs
 from phase_utils.training.rows import Evaluate, State, total_square
 from phase_utils.training.settings import Settings, checked_settings
@@ -78,7 +79,11 @@ class _Differentiated:
 
 
 def train(
-    problem: Any, init: Any, gamma: Any, settings: Settings | None = None, seeds: Any = None
+    problem: Problem | Moments,
+    init: Sequence[Tensor],
+    gamma: ArrayLike,
+    settings: Settings | None = None,
+    seeds: ArrayLike | None = None,
 ) -> Result:
     """Minimise data_loss + gamma penalty for many networks, each from its own initial weights.
 
@@ -109,21 +114,21 @@ def train(
     settings = checked_settings(settings, Settings())
     weights = checked_weights(init)
     n = len(weights[0])
-    problem = as_problem(problem, weights)
+    posed = as_problem(problem, weights)
     gammas = non_negative("gamma", gamma, ndim=(0, 1))
     if gammas.ndim and len(gammas) != n:
         raise ValueError(f"gamma must be a scalar or have {n} entries, got {len(gammas)}")
     decay = torch.from_numpy(np.broadcast_to(gammas, (n,)).copy()).to(weights[0])
 
     shapes = tuple(w.shape[1:] for w in weights)
-    method = _method(settings, problem)
+    method = _method(settings, posed)
     numbers = integers("seeds", np.arange(n) if seeds is None else seeds)
     if len(numbers) != n:
         raise ValueError(f"seeds must be {n} integers, one per network, got {len(numbers)}")
     rows = _settings_of_rows(settings, decay, numbers)
     with torch.no_grad():
         final, status, steps = minimise(
-            flat_evaluate(problem, shapes),
+            flat_evaluate(posed, shapes),
             torch.cat([w.reshape(n, -1) for w in weights], dim=1),
             decay,
             method,
@@ -131,14 +136,14 @@ def train(
             tolerance=settings.tolerance,
             max_steps=settings.max_steps,
             gives_up=settings.method == "lbfgs",
-            capture=decay.is_cuda and isinstance(problem, LinearNetwork),
+            capture=decay.is_cuda and isinstance(posed, LinearNetwork),
         )
         trained = tuple(w.contiguous() for w in views(final, shapes))
-        data = _array(_one_per_row("data_loss", problem.data_loss(trained), decay))
-        slope = _array(getattr(problem, "penalty", total_square)(trained))
+        data = _array(_one_per_row("data_loss", posed.data_loss(trained), decay))
+        slope = _array(getattr(posed, "penalty", total_square)(trained))
         B = np.full(n, np.nan)
-        if hasattr(problem, "order_parameter"):
-            B = _array(problem.order_parameter(trained))
+        if hasattr(posed, "order_parameter"):
+            B = _array(posed.order_parameter(trained))
     with np.errstate(all="ignore"):  # what diverged is infinite, and gamma may be 0
         loss = data + gammas * slope
     return Result(trained, loss, data, slope, B, status, steps)
