@@ -126,6 +126,17 @@ def test_hysteresis_of_a_module():
     assert np.all(down < 1e-6)
 
 
+@pytest.mark.parametrize("steps", [8, 15, 30, 60])
+def test_the_bracket_of_the_end_is_true_where_training_stops_early(steps):
+    land = pu.Landscape(pu.Moments.from_samples(X, Y[:, 0]), 2)
+    exact, start = land.spinodals()[0].gamma, land.transitions()[0].gamma
+    p = pu.ModuleProblem(mlp(nn.Identity, 2), squared, (X, Y))
+    point = pu.trivial_point(p)
+    best = pu.collapse_quotient(p, point, starts=4)
+    branch = follow(p, point, best.weights, start, max_steps=steps)
+    assert abs(branch.end - exact) <= branch.end_error
+
+
 def test_the_branch_is_followed_with_its_exact_slope():
     p = pu.ModuleProblem(mlp(nn.Identity, 2), squared, (X, Y))
     point = pu.trivial_point(p)

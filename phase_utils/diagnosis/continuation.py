@@ -16,6 +16,7 @@ from phase_utils.training.train import flat_evaluate
 
 FIRST, STRIDE = 0.95, 0.02  # where it starts and the steps, in units of gamma_coexistence
 FARTHEST = 200  # most steps
+PATIENCE = 4  # continuations of a state that has neither converged nor gone
 DEAD = 1e-3  # share of the first R below which nothing is left
 
 
@@ -27,8 +28,9 @@ class Branch:
         gamma R.
     coexistence : where the loss crosses l_triv, by Hermite interpolation with slopes R; the end of
         the branch where it does not.
-    end, end_error : where the branch ends, and half of the bracket. Beyond a spinodal the motion is
-        slow: a state that had not converged counts as undecided and widens the bracket.
+    end, end_error : where the branch ends, and half of the bracket: from the last decay at which a
+        state converged alive (0 if none did) to the first at which nothing was left. A state that
+        did neither within the steps is in doubt and stays inside the bracket.
     """
 
     gamma: np.ndarray
@@ -73,36 +75,70 @@ def follow(
         return end[0], loss, square, status[0] in ("converged", "stalled")
 
     states: list[tuple[float, float, float]] = []
-    x, low, high = _grown(problem, weights, FIRST * gamma), FIRST * gamma, np.inf
-    undecided = False
+    x, bracket = _grown(problem, weights, FIRST * gamma), _Bracket(precision * gamma)
     bar = tqdm(desc="learned branch", disable=not progress, leave=False)
-    decay = low
+    decay: float | None = FIRST * gamma
     for _ in range(FARTHEST):
-        new, loss, square, converged = trained(x, decay)
-        bar.update()
-        unit = states[0][2] if states else square
-        if states and (square <= DEAD * unit or square < states[-1][2] / 30):
-            high = decay
-        else:
-            undecided = undecided or not converged
-            if converged:
-                x, low, undecided = new, decay, False
-                states.append((decay, loss, square))
-            else:  # alive or still falling: neither bound is moved by it
-                high = min(high, decay) if states else np.inf
-                if not states:
-                    x = new
-                    states.append((decay, loss, square))
-        if high - low <= precision * gamma:
+        if decay is None:
             break
-        decay = low + STRIDE * gamma if not np.isfinite(high) else (low + high) / 2
+        new, loss, square, converged = trained(x, decay)
+        for _ in range(PATIENCE):  # beyond a spinodal the motion is slow
+            if converged or _gone(square, states):
+                break
+            new, loss, square, converged = trained(new, decay)
+        bar.update()
+        if _gone(square, states):
+            bracket.dead = min(bracket.dead, decay)
+        elif converged:
+            bracket.alive = max(bracket.alive, decay)
+        else:
+            bracket.doubt(decay)
+        if not _gone(square, states) and (converged or not states):
+            x = new
+            states.append((decay, loss, square))
+        decay = bracket.following(decay, STRIDE * gamma)
     bar.close()
     table = np.array(sorted(states))
-    end = (low + high) / 2 if np.isfinite(high) else np.inf
-    error = (high - low) / 2 if np.isfinite(high) else np.nan
+    end, error = bracket.middle()
     return Branch(
         table[:, 0], table[:, 1], table[:, 2], _crossing(table, trivial.loss, end), end, error
     )
+
+
+def _gone(square: float, states: list[tuple[float, float, float]]) -> bool:
+    """Whether nothing of the learned state is left."""
+    return bool(states) and (square <= DEAD * states[0][2] or square < states[-1][2] / 30)
+
+
+@dataclass
+class _Bracket:
+    """Decays at which the branch is known to live and to have ended, and those left in doubt."""
+
+    precision: float
+    alive: float = 0.0
+    dead: float = np.inf
+    doubtful: tuple[float, float] | None = None  # the least and the largest
+
+    def doubt(self, decay: float) -> None:
+        low, high = self.doubtful or (decay, decay)
+        self.doubtful = (min(low, decay), max(high, decay))
+
+    def following(self, last: float, stride: float) -> float | None:
+        """The next decay to try: up to the first that is dead, then into the widest gap."""
+        if not np.isfinite(self.dead):
+            return last + stride
+        doubtful = [d for d in self.doubtful or () if self.alive < d < self.dead]
+        known = [self.alive, *doubtful, self.dead]
+        # between two doubtful ones there is nothing to learn
+        gaps = [(known[1] - known[0], known[0]), (known[-1] - known[-2], known[-2])]
+        width, start = max(gaps)
+        return start + width / 2 if width > self.precision else None
+
+    def middle(self) -> tuple[float, float]:
+        """Where the branch ends, and half of the bracket."""
+        if not np.isfinite(self.dead):
+            return np.inf, np.nan
+        return (self.alive + self.dead) / 2, (self.dead - self.alive) / 2
 
 
 def _grown(problem: ModuleProblem, weights: Tensor, decay: float) -> Tensor:
