@@ -401,7 +401,18 @@ class ModuleProblem:
         return total
 
     def named(self, row: Tensor) -> dict[str, Tensor]:
-        """Parameters by name from one flattened set of weights (P,)."""
+        """A flattened set of weights as parameters by name.
+
+        Parameters
+        ----------
+        row : (P,) tensor
+            Flattened weights.
+
+        Returns
+        -------
+        dict of str to Tensor
+            As `torch.func.functional_call` takes them.
+        """
         return self._named(self._alike("row", row))
 
     def _named(self, row: Tensor) -> dict[str, Tensor]:

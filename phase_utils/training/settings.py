@@ -17,37 +17,52 @@ class Settings:
 
     Parameters
     ----------
-    method : "lbfgs", limited-memory BFGS, the fast way to minima to rounding; "sgd", gradient
-        descent with momentum, the optimiser of the paper; "adam", with the constants of
-        torch.optim.Adam; or "flow", the gradient flow dw/dt = -gradient, integrated in time.
-    tolerance : float > 0. A network has converged when its gradient norm is at most tolerance
-        times loss / max(1, |w|), the loss being that of the network or of zero weights (of the
-        initial weights where that is 0), whichever is larger. It is at least 8 roundings of the
-        dtype. "lbfgs" is also content with 1e-5 of that scale once rounding hides all progress.
-        Saddles are stationary too.
-    max_steps : int >= 1, evaluations of loss and gradient per network; for "flow" steps in time,
-        each six evaluations.
-    learning_rate : float > 0, or a sequence of them, one per network; "sgd" and "adam" only.
-    momentum : float, 0 <= m < 1, "sgd" only: v <- m v + grad, w <- w - lr v.
-        The gradient is that of data + gamma |w|^2, so gamma is half of torch's `weight_decay`.
-    memory : int from 1 to 1000, pairs that "lbfgs" remembers. A network of P weights takes about
+    method : {"lbfgs", "sgd", "adam", "flow"}
+        "lbfgs", limited-memory BFGS, the fast way to minima to rounding; "sgd", gradient descent
+        with momentum, the optimiser of the paper; "adam", with the constants of torch.optim.Adam;
+        or "flow", the gradient flow dw/dt = -gradient, integrated in time.
+    tolerance : float
+        Above 0. A network has converged when its gradient norm is at most tolerance times loss /
+        max(1, |w|), the loss being that of the network or of zero weights (of the initial weights
+        where that is 0), whichever is larger. It is at least 8 roundings of the dtype. "lbfgs" is
+        also content with 1e-5 of that scale once rounding hides all progress. Saddles are
+        stationary too.
+    max_steps : int
+        At least 1: evaluations of loss and gradient per network; for "flow" steps in time, each six
+        evaluations.
+    learning_rate : float or sequence of float
+        Above 0, one for all or one per network; "sgd" and "adam" only.
+    momentum : float
+        0 <= m < 1, "sgd" only: v <- m v + grad, w <- w - lr v. The gradient is that of
+        data + gamma |w|^2, so gamma is half of torch's `weight_decay`.
+    memory : int
+        From 1 to 1000, pairs that "lbfgs" remembers. A network of P weights takes about
         8 (2 memory + 16) P bytes while it trains; `sweep` trains in batches that fit.
-    step_cap : float > 0, the longest step of "lbfgs" in units of |w|. A capped step cannot leap
-        from one basin into another, which a Newton step from an initial point would do; small
-        values follow the gradient flow more closely and take more steps.
-    batch_size : int from 0 to 2^20, samples per step of "sgd" and "adam", drawn with replacement,
-        for every network its own; 0 for all. Positive for a problem with samples only; nothing
-        converges.
-    accuracy : float > 0, "flow" only: error of each step in units of its length. The flow of large
-        weights is stiff, and then takes many steps.
-    time : float > 0, "flow" only: when to end; infinite for at the minimum.
-    precision : "float64" or "float32", of the networks that `sweep` draws; those given to `train`
-        keep theirs.
+    step_cap : float
+        Above 0: the longest step of "lbfgs" in units of |w|. A capped step cannot leap from one
+        basin into another, which a Newton step from an initial point would do; small values follow
+        the gradient flow more closely and take more steps.
+    batch_size : int
+        From 0 to 2^20, samples per step of "sgd" and "adam", drawn with replacement, for every
+        network its own; 0 for all. Positive for a problem with samples only; nothing converges.
+    accuracy : float
+        Above 0, "flow" only: error of each step in units of its length. The flow of large weights
+        is stiff, and then takes many steps.
+    time : float
+        Above 0, "flow" only: when to end; infinite for at the minimum.
+    precision : {"float64", "float32"}
+        Of the networks that `sweep` draws; those given to `train` keep theirs.
 
     Raises
     ------
     ValueError
         For a value outside these ranges.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> pu.Settings("sgd", learning_rate=0.01).momentum
+    0.9
     """
 
     method: str = "lbfgs"
