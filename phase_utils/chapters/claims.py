@@ -32,8 +32,13 @@ LEDGER = Path(__file__).with_name("ledger")
 class Definition:
     """One claim: where the paper states it, the statement in our words, and our verdict.
 
-    printed, corrected, consequence : what the paper prints, what is correct, what follows; empty
-    where nothing had to be corrected. Markdown with TeX.
+    Attributes
+    ----------
+    id, chapter, source, statement, verdict : str
+        As the ledger has them.
+    printed, corrected, consequence : str
+        What the paper prints, what is correct, what follows; empty where nothing had to be
+        corrected. Markdown with TeX.
     """
 
     id: str
@@ -84,7 +89,20 @@ class _Line:
 
 
 class Ledger:
-    """Checks the claims of one chapter at one tier ("smoke", "book" or "paper")."""
+    """Checks the claims of one chapter.
+
+    Parameters
+    ----------
+    chapter : str
+        Its name, with its number.
+    tier : {"smoke", "book", "paper"}
+        Size of the run.
+
+    Raises
+    ------
+    ValueError
+        For a chapter without claims, and another tier.
+    """
 
     def __init__(self, chapter: str, tier: str) -> None:
         self.tier = one_of("tier", tier, TIERS)
@@ -108,14 +126,29 @@ class Ledger:
     ) -> None:
         """Compare numbers (or booleans, strings), record the result and display it.
 
-        measured, expected : scalars or arrays of the same shape. Of arrays the entry that is
-        largest in `expected` is shown, the worst deviation decides.
-        route : the independent way by which `expected` was found.
-        tolerance : one number, or one for each tier. `relative` divides each deviation by
-        |expected|; exact equality is asked of booleans and strings.
-        what : what is measured, for the line that is displayed.
-        reduced : how this run is smaller than what the claim speaks of; a check that passes is then
-        recorded as "reduced size".
+        Parameters
+        ----------
+        claim : str
+            Its id.
+        measured, expected : scalar or array_like
+            Of the same shape. Of arrays the entry that is largest in `expected` is shown, the worst
+            deviation decides.
+        route : str
+            The independent way by which `expected` was found.
+        tolerance : float or dict of str to float
+            One number, or one for each tier; exact equality is asked of booleans and strings.
+        relative : bool
+            Divide each deviation by |expected|.
+        what : str
+            What is measured, for the line that is displayed.
+        reduced : str
+            How this run is smaller than what the claim speaks of; a check that passes is then
+            recorded as "reduced size".
+
+        Raises
+        ------
+        ValueError
+            For a claim of another chapter, no route, and shapes that differ.
         """
         self._definition(claim)
         if not route:
@@ -158,22 +191,50 @@ class Ledger:
         )
 
     def not_applicable(self, claim: str, reason: str) -> None:
-        """Record that the chosen parameters or data leave the hypotheses of the claim."""
+        """Record that the chosen parameters or data leave the hypotheses of the claim.
+
+        Parameters
+        ----------
+        claim : str
+            Its id.
+        reason : str
+            Which hypothesis, and why.
+        """
         self._definition(claim)
         self._record(claim, "not applicable", [claim, "not applicable", reason], reason=reason)
 
     def untested(self, claim: str, reason: str) -> None:
-        """Record that this run cannot test the claim, for want of data or machines."""
+        """Record that this run cannot test the claim, for want of data or machines.
+
+        Parameters
+        ----------
+        claim : str
+            Its id.
+        reason : str
+            What is missing.
+        """
         self._definition(claim)
         self._record(claim, "untested", [claim, "untested", reason], reason=reason)
 
     def missing(self) -> list[str]:
-        """Claims of this chapter that nothing has checked yet."""
+        """Claims of this chapter that nothing has checked yet.
+
+        Returns
+        -------
+        list of str
+            Their ids.
+        """
         done = {result["id"] for result in self.results}
         return [name for name in self.known if name not in done]
 
     def summary(self) -> str:
-        """One line: how many checks ended in which state."""
+        """How many checks ended in which state.
+
+        Returns
+        -------
+        str
+            One line.
+        """
         states = [result["state"] for result in self.results]
         counts = [f"{states.count(s)} {s}" for s in dict.fromkeys(states)]
         left = [f"{len(self.missing())} unchecked"] if self.missing() else []

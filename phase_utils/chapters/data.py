@@ -97,7 +97,24 @@ def load(
 
 
 def literal(name: str) -> str:
-    """Return Markdown that shows `name`, of a file or a column, as it is, whatever it holds."""
+    r"""Return Markdown that shows a name as it is, whatever it holds.
+
+    Parameters
+    ----------
+    name : str
+        Of a file or a column.
+
+    Returns
+    -------
+    str
+        Markdown.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> pu.data.literal("a*b")
+    'a\\*b'
+    """
     return plain_markdown.literal(name)
 
 

@@ -269,7 +269,18 @@ def phase_diagram(
 
 
 def script(name: str) -> str:
-    """Return what a page runs to show its live figures of this name."""
+    """Return what a page runs to show its live figures of one name.
+
+    Parameters
+    ----------
+    name : str
+        Of the module in the folder `live`.
+
+    Returns
+    -------
+    str
+        JavaScript.
+    """
     return f"{module(name)}{_shortened(_SHIM).replace('NAME', name)}"
 
 

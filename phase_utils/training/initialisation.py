@@ -6,11 +6,12 @@ is therefore a pass of the loss of all weights: what starts below it stays on it
 continuous motion that does not raise the loss.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from torch import Tensor
 
@@ -50,7 +51,7 @@ class LearningBasin:
     passage: float
 
 
-def learning_basin(land: Landscape, gamma: Any) -> LearningBasin:
+def learning_basin(land: Landscape, gamma: float) -> LearningBasin:
     """The basin of the deepest learned minimum at one weight decay, metastable ones included.
 
     Parameters
@@ -103,15 +104,15 @@ def learning_basin(land: Landscape, gamma: Any) -> LearningBasin:
 
 def learning_basin_init(
     moments: Moments,
-    depth: Any,
-    width: Any,
-    gamma: Any,
-    noise_variance: Any = 0.0,
+    depth: int,
+    width: int | Sequence[int],
+    gamma: float,
+    noise_variance: float | Sequence[float] = 0.0,
     *,
-    seed: Any = 0,
-    place: Any = 0.5,
-    perturbation: Any = 0.01,
-    device: Any = "cpu",
+    seed: ArrayLike = 0,
+    place: float = 0.5,
+    perturbation: float = 0.01,
+    device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float64,
 ) -> tuple[Tensor, ...]:
     """Initial weights from which gradient flow provably reaches a learned state.

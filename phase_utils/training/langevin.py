@@ -1,12 +1,12 @@
 """Langevin dynamics at a temperature: many chains at once, sampling the Gibbs density of Eq. 3."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from phase_utils._check import (
@@ -19,7 +19,9 @@ from phase_utils._check import (
     one_of,
     shown,
 )
+from phase_utils.theory.moments import Moments
 from phase_utils.training.noise import ChainNoise
+from phase_utils.training.problem import Problem
 from phase_utils.training.rows import total_square
 from phase_utils.training.train import as_problem, checked_weights, flat_evaluate, views
 from phase_utils.training.trials import tried
@@ -72,7 +74,7 @@ class Chains:
     steps: NDArray[np.int64]
     traces: dict[str, Array]
 
-    def average(self, name: str, replicas: Any) -> tuple[Array, Array]:
+    def average(self, name: str, replicas: int) -> tuple[Array, Array]:
         """Mean and standard error over groups of equal chains.
 
         Parameters
@@ -109,16 +111,16 @@ class Chains:
 
 
 def langevin(
-    problem: Any,
-    init: Any,
-    gamma: Any,
-    temperature: Any,
+    problem: Problem | Moments,
+    init: Sequence[Tensor],
+    gamma: ArrayLike,
+    temperature: ArrayLike,
     *,
-    dt: Any,
-    steps: Any,
-    burn_in: Any = 0,
-    every: Any = 10,
-    seed: Any = 0,
+    dt: ArrayLike,
+    steps: int,
+    burn_in: int = 0,
+    every: int = 10,
+    seed: ArrayLike = 0,
     event: Event | None = None,
     trace: bool = False,
 ) -> Chains:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
@@ -145,7 +146,12 @@ class ModuleProblem:
         return len(self.x)
 
     def initial_weights(
-        self, scale: Any, seed: Any, *, device: Any = None, dtype: torch.dtype = torch.float64
+        self,
+        scale: ArrayLike,
+        seed: ArrayLike,
+        *,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype = torch.float64,
     ) -> tuple[Tensor, ...]:
         """Decayed weights as those of `LinearNetwork.initial_weights`, the others as in the model.
 

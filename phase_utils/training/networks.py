@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from phase_utils._check import (
@@ -72,9 +73,9 @@ class LinearNetwork:
 
     moments: Moments
     depth: int = 2
-    width: Any = 32
-    noise_variance: Any = 0.0
-    decay_ratios: Any = None
+    width: int | Sequence[int] | None = 32
+    noise_variance: float | Sequence[float] = 0.0
+    decay_ratios: Sequence[float] | None = None
     widths: tuple[int, ...] = field(init=False, repr=False)
     noises: tuple[float, ...] = field(init=False, repr=False)
     ratios: tuple[float, ...] = field(init=False, repr=False)
@@ -123,7 +124,12 @@ class LinearNetwork:
         return float(np.prod([1 + s / w for s, w in zip(self.noises, self.widths, strict=True)]))
 
     def initial_weights(
-        self, scale: Any, seed: Any, *, device: Any = "cpu", dtype: torch.dtype = torch.float64
+        self,
+        scale: ArrayLike,
+        seed: ArrayLike,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float64,
     ) -> tuple[Tensor, ...]:
         """Gaussian weights with entries N(0, scale^2), one network per entry of scale and seed.
 

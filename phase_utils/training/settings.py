@@ -1,5 +1,6 @@
 """How to train: the minimiser and its numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +69,7 @@ class Settings:
     method: str = "lbfgs"
     tolerance: float = 1e-10
     max_steps: int = 5000
-    learning_rate: Any = 0.002
+    learning_rate: float | Sequence[float] = 0.002
     momentum: float = 0.9
     memory: int = 8
     step_cap: float = 0.2
