@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from phase_utils.chapters import plotting as plotting
     from phase_utils.chapters import provenance as provenance
     from phase_utils.chapters import widgets as widgets
+    from phase_utils.chapters import words as words
     from phase_utils.chapters.images import Images as Images
     from phase_utils.chapters.images import images as images
     from phase_utils.chapters.minibatches import Minibatches as Minibatches
@@ -98,6 +99,7 @@ _MODULES = {
     "plotting": "chapters.plotting",
     "provenance": "chapters.provenance",
     "widgets": "chapters.widgets",
+    "words": "chapters.words",
 }
 
 __all__ = sorted(_HOMES)

@@ -38,12 +38,14 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
     *,
     on_result: Callable[[Result], None] = lambda _: None,
+    on_glue: Callable[[str, Any], None] = lambda *_: None,
     **names: Any,
 ) -> list[Result]:
     """Execute a chapter's code with `names` defined; return what its ledger recorded.
 
-    `on_result` sees every result when it is recorded, and may raise to end the run. What is glued
-    must be a plain value, which a page can format, under a name of its own.
+    `on_result` sees every result when it is recorded, and may raise to end the run; `on_glue` sees
+    the name and the value of all that is glued. That must be a plain value, which a page can
+    format, under a name of its own.
     """
     results: list[Result] = []
     glued: set[str] = set()
@@ -52,6 +54,7 @@ def run(
         assert not isinstance(value, np.generic | np.ndarray), f"{name} is a {type(value)}"
         assert name not in glued, f"{name} is glued twice"
         glued.add(name)
+        on_glue(name, value)
 
     def record(
         ledger: claims.Ledger, claim: str, state: str, parts: list[str], **fields: Any

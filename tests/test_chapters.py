@@ -61,8 +61,9 @@ def test_parameters_cell():
         "gammas: list[float] = [\n    0.5,\n    1,\n]  # decays; range 0..inf; unit of signal\n"
         "fast: bool = True  # whether to hurry\n"
         "low: float = -1.5  # a bound; range -2..-1\n"
+        "names: list[str] = []  # words; choices a|b; length 0..2\n"
     )
-    data, n, gammas, fast, low = parse_cell(source)
+    data, n, gammas, fast, low, names = parse_cell(source)
     assert (data.kind, data.choices, data.help) == ("str", ("teacher", "path"), "data set")
     assert (n.default, n.unit, n.bounds, n.allowed) == (3, "count", (1, 1e6), "1..1000000")
     assert (gammas.type_name, gammas.bounds, gammas.unit) == (
@@ -73,6 +74,12 @@ def test_parameters_cell():
     assert gammas.check([1, 2.5]) == [1.0, 2.5]
     assert fast.parse("False") is False
     assert low.check(-2) == -2.0
+    assert (gammas.allowed, names.allowed) == ("0..inf; length 1..inf", "a | b; length 0..2")
+    assert names.check([]) == []
+    with pytest.raises(ValueError, match=r"names must have 0\.\.2 elements, got 3"):
+        names.check(["a", "b", "a"])
+    with pytest.raises(ValueError, match="gammas must have at least 1 element, got 0"):
+        gammas.check([])
 
 
 @pytest.mark.parametrize(
@@ -111,6 +118,10 @@ def test_a_list_of_strings_needs_no_quotes(text, value):
         ("n: int = 3  # points; range 1-4", "must be `a..b`"),
         ("n: int = 3  # points; rnage 1..4", "got 'rnage 1..4'"),
         ("n: int = 3  # points; range 1..4; range 1..5", "range is given twice"),
+        ("n: int = 3  # points; length 1..4", "a length needs a list"),
+        ("n: list = [3]  # points; length 2..4", r"must have 2\.\.4 elements, got 1"),
+        ("n: list[int] = []  # points", "must have at least 1 element, got 0"),
+        ("n: list = [3]  # points; length 2", "must be `a..b`"),
         ("n: int = 3  # points; choices 3|4", "choices need type str"),
         ("s: str = 'a'  # word; range 0..1", "a range needs type int or float"),
         ("s: str = 'a'  # word; choices a||b", "different and not empty"),

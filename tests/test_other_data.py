@@ -1,50 +1,129 @@
 """Every chapter on other data than its own: it runs through, and no claim fails.
 
-Claims whose hypotheses the data leave must say so instead.
+Claims whose hypotheses the data leave must say so instead. Each kind of data alone is long and runs
+on schedule; `make test` runs four of them, two at a time where a chapter compares two.
 """
+
+import ast
 
 import in_process
 import numpy as np
 import pytest
+import tables
 
+import phase_utils as pu
 from phase_utils import chapters
 
-NAMES = [
-    name
-    for name in chapters.names()
-    if any(p.name == "data" and "digits" in p.choices for p in chapters.find(name).parameters)
-]
+NAMES = chapters.names()
+PARAMETERS = {name: {p.name: p for p in chapters.find(name).parameters} for name in NAMES}
+PAIRS = [name for name in NAMES if "compare_target" in PARAMETERS[name]]
+ALONE = [name for name in NAMES if name not in PAIRS]
+BUILT_IN = {
+    name: [c for c in ("diabetes", "digits") if c in PARAMETERS[name]["data"].choices]
+    for name in NAMES
+}
+LISTS = [(name, p) for name in NAMES for p in PARAMETERS[name].values() if p.many]
 
 
-@pytest.fixture(scope="session")
-def table(tmp_path_factory):
-    """Return a CSV file as a user has it: correlated inputs in different units, a noisy label."""
-    rng = np.random.default_rng(7)
-    x = rng.normal(size=(120, 4)) @ rng.normal(size=(4, 4)) * [1, 10, 0.1, 3] + [5, 0, 1, 100]
-    y = x @ [0.4, -0.02, 1.5, 0.1] + rng.normal(size=120)
-    path = tmp_path_factory.mktemp("data") / "measurements.csv"
-    rows = np.column_stack([y, x])
-    np.savetxt(path, rows, delimiter=",", header="price,a,b,c,d", comments="", fmt="%.8g")
-    return path
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
 def failing(chapter, monkeypatch, **parameters):
-    if any(p.name == "compare" for p in chapters.find(chapter).parameters):
-        parameters["compare"] = "none"
+    """The claims that fail with the tables that the parameters name."""
+    for role, label in (("data", "target"), ("compare", "compare_target")):
+        if parameters.get(role) in tables.KINDS:
+            kind = parameters[role]
+            parameters[role] = tables.write(f"{kind}.csv", kind)
+            parameters[label] = "y"
+    if "compare" in PARAMETERS[chapter]:
+        parameters.setdefault("compare", "none")
     results = in_process.run(in_process.source(chapter, **parameters), monkeypatch)
     assert results
     return [result["text"] for result in results if result["state"] == "fail"]
 
 
-@pytest.mark.parametrize("data", ["diabetes", "digits"])
-@pytest.mark.parametrize("chapter", NAMES)
-def test_chapter_on_real_data(chapter, data, monkeypatch):
-    if any(p.name == "data" and p.default == data for p in chapters.find(chapter).parameters):
-        pytest.skip("the chapter's own data, on which other tests run it")
+@pytest.mark.parametrize(("data", "compare"), [("one", "spread"), ("silent", "tiny")])
+@pytest.mark.parametrize("chapter", PAIRS)
+def test_chapter_on_two_tables(chapter, data, compare, monkeypatch):
+    assert failing(chapter, monkeypatch, data=data, compare=compare, seed=1) == []
+
+
+@pytest.mark.parametrize("data", ["one", "spread", "silent", "tiny"])
+@pytest.mark.parametrize("chapter", ALONE)
+def test_chapter_on_a_table(chapter, data, monkeypatch):
     assert failing(chapter, monkeypatch, data=data) == []
 
 
+@pytest.mark.scheduled
+@pytest.mark.parametrize("data", tables.KINDS)
 @pytest.mark.parametrize("chapter", NAMES)
-def test_chapter_on_a_table_of_ones_own_and_with_another_seed(chapter, table, monkeypatch):
-    monkeypatch.chdir(table.parent)
-    assert failing(chapter, monkeypatch, data=table.name, target="price", seed=1) == []
+def test_chapter_on_every_kind_of_table(chapter, data, monkeypatch):
+    assert failing(chapter, monkeypatch, data=data) == []
+
+
+@pytest.mark.scheduled
+@pytest.mark.parametrize(("chapter", "data"), [(n, d) for n in NAMES for d in BUILT_IN[n]])
+def test_chapter_on_built_in_data(chapter, data, monkeypatch):
+    assert failing(chapter, monkeypatch, data=data) == []
+
+
+@pytest.mark.scheduled
+@pytest.mark.parametrize(
+    ("chapter", "name", "element"),
+    [(chapter, p.name, one) for chapter, p in LISTS for one in p.default or p.choices],
+)
+def test_chapter_with_lists_of_one_element(chapter, name, element, monkeypatch):
+    parameter = PARAMETERS[chapter][name]
+    if parameter.length[0] > 1:
+        with pytest.raises(chapters.ChapterError, match=f"{name} must have"):
+            chapters.find(chapter).values({name: [element]})
+    else:
+        assert failing(chapter, monkeypatch, **{name: (element,)}) == []
+
+
+@pytest.mark.parametrize(("chapter", "name"), [(chapter, p.name) for chapter, p in LISTS])
+def test_an_empty_list_is_refused_before_a_run_or_means_something(chapter, name):
+    found, parameter = chapters.find(chapter), PARAMETERS[chapter][name]
+    if parameter.length[0] > 0:
+        with pytest.raises(chapters.ChapterError, match=f"{name} must have"):
+            found.values({name: []})
+    else:
+        # then one of the runs at the tier smoke has it so
+        assert found.values(tier="smoke")[name] == [] or parameter.default == []
+
+
+# A user's file that is called like built-in data
+
+
+def loaded(chapter, monkeypatch, **parameters):
+    """The data of a chapter by name: its code is run up to where they are loaded."""
+    tree = ast.parse(in_process.source(chapter, **parameters))
+    ends = [i for i, line in enumerate(tree.body) if "learnable" in ast.unparse(line)]
+    tree.body = [*tree.body[: ends[0] + 1], *ast.parse("seen.update(loaded)").body]
+    seen = {}
+    in_process.run(tree, monkeypatch, seen=seen)
+    return seen
+
+
+@pytest.mark.parametrize("chapter", PAIRS)
+def test_a_file_called_diabetes_is_not_the_built_in_data(chapter, monkeypatch):
+    tables.write("diabetes.csv", "measurements")
+    seen = loaded(chapter, monkeypatch, data="diabetes.csv", target="y", compare="diabetes")
+    own = pu.data.load("diabetes.csv", target="y").moments
+    theirs = pu.data.load("diabetes").moments
+    assert list(seen) == ["diabetes.csv", "diabetes"]
+    np.testing.assert_array_equal(seen["diabetes.csv"].moments.Exy, own.Exy)
+    np.testing.assert_array_equal(seen["diabetes"].moments.Exy, theirs.Exy)
+
+
+def test_the_page_shows_the_transition_of_the_users_file(monkeypatch):
+    tables.write("diabetes.csv", "measurements")
+    code = in_process.source("cascades", data="diabetes.csv", target="y", compare="diabetes")
+    values = {}
+    in_process.run(code, monkeypatch, on_glue=values.__setitem__)
+    land = pu.Landscape(pu.data.load("diabetes.csv", target="y").moments, depth=2)
+    place = land.transitions()[-1].gamma / land.moments.signal
+    assert values["c07_data"].startswith("diabetes.csv, 120 samples of 4 inputs")
+    assert f"{place:.4f} in units of its signal" in values["c07_yours"]

@@ -20,6 +20,7 @@ import numpy as np
 from IPython.display import display
 
 from phase_utils._check import one_of
+from phase_utils.chapters.words import counted
 
 MIME = "application/vnd.phase-claims+json"
 TIERS = ("smoke", "book", "paper")
@@ -177,7 +178,7 @@ class Ledger:
         parts += [f"measured {_rounded(shown[0], bound)}", f"expected {_rounded(shown[1], bound)}"]
         if not exact:
             kind = "relative" if relative else "absolute"
-            parts.append(f"{want.size} value{'s' * (want.size > 1)} within {bound:g} ({kind})")
+            parts.append(f"{counted(want.size, 'value')} within {bound:g} ({kind})")
         self._record(
             claim,
             state,

@@ -1,6 +1,6 @@
 """Data for the chapters: an exact teacher, two real data sets, or a user's own file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 from phase_utils._check import Array, integer
 from phase_utils.chapters import archives, plain_markdown, tables
 from phase_utils.chapters.parameters import DATA_FILES, DATA_SUFFIXES, suggestion
+from phase_utils.chapters.words import counted
 from phase_utils.theory.moments import Moments
 
 CHOICES = ("teacher", "diabetes", "digits")
@@ -41,6 +42,12 @@ class Task:
     y: Array | None
     description: str
     label: str = ""
+
+    @property
+    def silent(self) -> bool:
+        """Whether E[xy] is zero up to rounding, so that no linear network learns anything."""
+        m = self.moments
+        return bool(m.signal <= 1e-9 * np.sqrt(np.trace(m.A0) * m.Eyy))
 
 
 def load(
@@ -165,6 +172,34 @@ def pair(
     seed = integer("seed", seed, minimum=0)
     found = _read_pair(data, compare, target, compare_target, inputs, drop, CHOICES)
     return {name: _task(name, samples, seed) for name, samples in found.items()}
+
+
+def learnable(
+    tasks: Mapping[str, Task], *, instead: str = "teacher", seed: int = 0
+) -> tuple[dict[str, Task], dict[str, str]]:
+    """Part the tasks from which a linear network can learn from those that are silent.
+
+    Parameters
+    ----------
+    tasks : what `pair` returns.
+    instead : the data that are built in and stand in where all of the tasks are silent.
+    seed : draws the teacher.
+
+    Returns
+    -------
+    kept : the tasks that are not silent, or what stands in for them.
+    left_out : the reason for each of the others, by its name.
+    """
+    reason = "E[xy] is zero up to rounding: no linear network learns at any decay"
+    left_out = {name: reason for name, task in tasks.items() if task.silent}
+    kept = {name: task for name, task in tasks.items() if name not in left_out}
+    return kept or {instead: load(instead, seed=seed)}, left_out
+
+
+def shown(tasks: Mapping[str, Task], left_out: Mapping[str, str]) -> str:
+    """Describe the first of `tasks`, and say what was left out and why."""
+    first = next(iter(tasks.values())).description
+    return first + "".join(f"; left out: {name} ({reason})" for name, reason in left_out.items())
 
 
 def check(
@@ -306,7 +341,8 @@ def _task(name: str, samples: tables.Samples | None, seed: int) -> Task:
     if samples is None:
         return _teacher(seed) if name == "teacher" else _sklearn(name)
     n, d = samples.x.shape
-    text = f"{name}, {n} samples of {d} input{'s' * (d > 1)}, label {samples.label}, standardised"
+    size = f"{counted(n, 'sample')} of {counted(d, 'input')}"
+    text = f"{name}, {size}, label {samples.label}, standardised"
     if samples.notes:
         text += f"; left out: {', '.join(samples.notes)}"
     moments = Moments.from_samples(samples.x, samples.y)

@@ -17,6 +17,7 @@ import numpy as np
 
 from phase_utils._check import Array
 from phase_utils.chapters import numerals, texts
+from phase_utils.chapters.words import counted
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "or bars"}
 
@@ -65,7 +66,7 @@ class Delimited:
         if self._index:
             notes.append("the index column" if self._index == 1 else f"{self._index} index columns")
         if empty:
-            notes.append(f"{empty} empty row{'s' * (empty > 1)}")
+            notes.append(counted(empty, "empty row"))
         return values, notes
 
     def _rows(self, separator: str = "", strict: bool = True) -> Iterator[tuple[int, list[str]]]:

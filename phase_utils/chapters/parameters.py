@@ -4,6 +4,7 @@ A chapter has one code cell tagged `parameters`. Each of its statements declares
 
     name: type = literal  # help; unit X; range a..b
     name: type = literal  # help; choices a|b|c
+    name: list = literal  # help; length m..n
 
 type     int, float, bool, str, list, list[int], list[float] or list[str]; a bare `list` takes the
          type of its elements from the default, which must then not be empty
@@ -12,6 +13,7 @@ help     what the parameter means; required
 unit     optional, free text
 range    optional, numbers only; both ends are included, `inf` and `-inf` leave an end open
 choices  optional; the choice `path` stands for the path of an existing file of data
+length   optional, lists only; the number of elements, both ends included; without it 1..inf
 
 The fields may come in any order after the help, each at most once. For a list, range and choices
 hold for every element. Lines that are only a comment are headings and carry no meaning.
@@ -27,6 +29,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from phase_utils.chapters.words import counted
 
 SCALARS: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 DATA_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".npz")
@@ -45,6 +49,7 @@ class Parameter:
     unit: str = ""
     bounds: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
+    length: tuple[float, float] = (1, math.inf)
 
     @property
     def type_name(self) -> str:
@@ -53,10 +58,10 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """The range or the choices as text, empty where everything of the type is allowed."""
-        if self.bounds is not None:
-            return f"{self.bounds[0]:.12g}..{self.bounds[1]:.12g}"
-        return " | ".join(self.choices)
+        """Range or choices, and the length of a list, as text; empty for all of the type."""
+        ends = "" if self.bounds is None else _range(self.bounds)
+        length = f"length {_range(self.length)}" if self.many else ""
+        return "; ".join(part for part in (ends, " | ".join(self.choices), length) if part)
 
     def parse(self, text: str) -> Any:
         """Return the checked value that `text`, a Python literal, stands for.
@@ -85,6 +90,10 @@ class Parameter:
             return self._check_one(value)
         if not isinstance(value, list | tuple):
             raise ValueError(f"{self.name} must be a {self.type_name}, got {_shown(value)}")
+        if not self.length[0] <= len(value) <= self.length[1]:
+            raise ValueError(
+                f"{self.name} must have {_count(self.length)}, got {len(value)}: {_shown(value)}"
+            )
         return [self._check_one(element) for element in value]
 
     def _check_one(self, value: Any) -> Any:
@@ -98,7 +107,8 @@ class Parameter:
         if self.kind == "float" and not math.isfinite(value):
             raise ValueError(f"{self.name} must be finite, got {value}")
         if self.bounds is not None and not self.bounds[0] <= value <= self.bounds[1]:
-            raise ValueError(f"{self.name} must be in {self.allowed}, got {_shown(value)}")
+            ends = _range(self.bounds)
+            raise ValueError(f"{self.name} must be in {ends}, got {_shown(value)}")
         if self.choices and (value not in self.choices or value == "path"):
             return self._check_path(value)
         return value
@@ -197,10 +207,13 @@ def _declared(statement: ast.stmt, comment: str) -> Parameter:
         raise ValueError(f"{name}: a range needs type int or float, not {kind}")
     if choices and kind != "str":
         raise ValueError(f"{name}: choices need type str, not {kind}")
+    length = _bounds(name, fields["length"]) if "length" in fields else (1, math.inf)
+    if "length" in fields and not many:
+        raise ValueError(f"{name}: a length needs a list, not {kind}")
     if not all(choices) or len(set(choices)) < len(choices):
         raise ValueError(f"{name}: choices must be different and not empty")
     parameter = Parameter(
-        name, kind, many, default, fields["help"], fields.get("unit", ""), bounds, choices
+        name, kind, many, default, fields["help"], fields.get("unit", ""), bounds, choices, length
     )
     if many and not isinstance(default, list):
         raise ValueError(f"the default of {name} must be a list")
@@ -234,9 +247,10 @@ def _fields(name: str, comment: str) -> dict[str, str]:
     fields = {"help": text}
     for part in rest:
         keyword, _, value = part.partition(" ")
-        if keyword not in ("unit", "range", "choices") or not value.strip():
+        if keyword not in ("unit", "range", "choices", "length") or not value.strip():
             raise ValueError(
-                f"{name}: a field must be `unit X`, `range a..b` or `choices a|b`, got {part!r}"
+                f"{name}: a field must be `unit X`, `range a..b`, `choices a|b` or "
+                f"`length m..n`, got {part!r}"
             )
         if keyword in fields:
             raise ValueError(f"{name}: {keyword} is given twice")
@@ -251,12 +265,23 @@ def _bounds(name: str, text: str) -> tuple[float, float]:
     except ValueError:
         separator = ""
     if not separator or not bounds[0] <= bounds[1]:
-        raise ValueError(f"{name}: a range must be `a..b` with a <= b, got {text!r}")
+        raise ValueError(f"{name}: range and length must be `a..b` with a <= b, got {text!r}")
     return bounds
 
 
 def _are_strings(value: Any) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+
+
+def _range(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:.12g}..{ends[1]:.12g}"
+
+
+def _count(length: tuple[float, float]) -> str:
+    low, high = length
+    if math.isinf(high):
+        return f"at least {counted(int(low), 'element')}"
+    return counted(int(low), "element") if low == high else f"{_range(length)} elements"
 
 
 def _as_float(value: int) -> float:
