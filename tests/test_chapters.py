@@ -97,7 +97,7 @@ def test_parameters_cell():
     ],
 )
 def test_a_list_of_strings_needs_no_quotes(text, value):
-    (drop,) = parse_cell("drop: list[str] = []  # columns to leave out")
+    (drop,) = parse_cell("drop: list[str] = []  # columns to leave out; length 0..inf")
     assert drop.parse(text) == value
 
 

@@ -103,8 +103,11 @@ def test_ridge_with_wide_spectrum():
     result = pu.train(network, network.initial_weights(1.0, range(3)), gammas)
     assert set(result.status) == {"converged"}
     w = e / (a + gammas[:, None])
-    np.testing.assert_allclose(result.weights[0][:, 0], w, rtol=0, atol=1e-6)
     np.testing.assert_allclose(result.loss, moments.Eyy - w @ e, rtol=0, atol=1e-12)
+    # weights are known as well as the loss feels them: along a direction of curvature h, to
+    # sqrt(excess / h), so the flattest of these six decades to a thousandth of the steepest
+    excess = (a + gammas[:, None]) * (result.weights[0][:, 0].numpy() - w) ** 2
+    assert excess.sum(axis=1).max() <= 1e-12
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])

@@ -181,14 +181,26 @@ def learnable(
 
     Parameters
     ----------
-    tasks : what `pair` returns.
-    instead : the data that are built in and stand in where all of the tasks are silent.
-    seed : draws the teacher.
+    tasks : dict of str to Task
+        What `pair` returns.
+    instead : str
+        The data that are built in and stand in where all of the tasks are silent.
+    seed : int
+        Draws the teacher.
 
     Returns
     -------
-    kept : the tasks that are not silent, or what stands in for them.
-    left_out : the reason for each of the others, by its name.
+    kept : dict of str to Task
+        The tasks that are not silent, or what stands in for them.
+    left_out : dict of str to str
+        The reason for each of the others, by its name.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> kept, left_out = pu.data.learnable(pu.data.pair("teacher"))
+    >>> list(kept), left_out
+    (['teacher'], {})
     """
     reason = "E[xy] is zero up to rounding: no linear network learns at any decay"
     left_out = {name: reason for name, task in tasks.items() if task.silent}
@@ -197,7 +209,20 @@ def learnable(
 
 
 def shown(tasks: Mapping[str, Task], left_out: Mapping[str, str]) -> str:
-    """Describe the first of `tasks`, and say what was left out and why."""
+    """Describe the first of some tasks, and say what was left out and why.
+
+    Parameters
+    ----------
+    tasks : dict of str to Task
+        The tasks that are used.
+    left_out : dict of str to str
+        As `learnable` returns it.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
     first = next(iter(tasks.values())).description
     return first + "".join(f"; left out: {name} ({reason})" for name, reason in left_out.items())
 
