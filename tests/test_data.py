@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import tables
 
 import phase_utils as pu
 
@@ -241,3 +242,29 @@ def test_a_check_refuses_what_loading_refuses(tmp_path, monkeypatch, given, mess
     for refuse in (pu.data.check, pu.data.pair):
         with pytest.raises(ValueError, match=message):
             refuse(**given)
+
+
+# Data without signal
+
+
+def test_a_task_is_silent_where_its_signal_is_rounding(tmp_path):
+    names = {kind: str(tables.write(tmp_path / f"{kind}.csv", kind)) for kind in ("silent", "tiny")}
+    silent, tiny = (pu.data.load(path, target="y") for path in names.values())
+    assert silent.moments.signal > 0 and silent.silent and not tiny.silent
+    faint = pu.Moments([[1.0]], [1e-6], 1.0)  # a weak signal is one
+    assert not pu.data.Task("faint", faint, None, None, "").silent
+    kept, left_out = pu.data.learnable({"silent.csv": silent, "tiny.csv": tiny})
+    assert (list(kept), list(left_out)) == (["tiny.csv"], ["silent.csv"])
+    assert pu.data.shown(kept, left_out) == (
+        "tiny.csv, 21 samples of 3 inputs, label y, standardised; left out: silent.csv "
+        "(E[xy] is zero up to rounding: no linear network learns at any decay)"
+    )
+    for instead in ("teacher", "diabetes"):
+        kept, left_out = pu.data.learnable({"silent.csv": silent}, instead=instead)
+        assert (list(kept), list(left_out)) == ([instead], ["silent.csv"])
+    assert pu.data.learnable({"tiny.csv": tiny}) == ({"tiny.csv": tiny}, {})
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows")])
+def test_a_number_stands_with_the_right_form_of_its_noun(number, text):
+    assert pu.words.counted(number, "row") == text
