@@ -11,8 +11,10 @@ from phase_utils._check import Array
 from phase_utils.theory.curve import Curve, Piece
 from phase_utils.theory.inversion import Monotone
 from phase_utils.theory.spectrum import TABLE_ERROR, Sums
+from phase_utils.theory.units import LN2
 
-PROBES = (1e-6, 1e-4, 1e-2, 1.0)  # in s, tried where the slope of lambda is too small for a bound
+# in s, tried where the slope of lambda is too small for a bound
+PROBES = (1e-6, 1e-4, 1e-2, 1.0, 4.0, 16.0, 64.0)
 LARGEST_LOG = 300.0  # exponents are cut there: what is that large bounds nothing
 
 
@@ -190,7 +192,10 @@ class StationaryBranch:
             below = curve.log_decay(right)[0] < target[vague] - r[vague]
             above = curve.log_decay(left)[0] > target[vague] + r[vague]
             below |= right.s >= self.piece.right
-            enclosed = below & (above | (left.s <= self.piece.left))
+            above |= left.s <= self.piece.left
+            # leftwards T falls by no more than itself, which is less than what it may grow by then
+            above |= curve.exponent * probe >= LN2
+            enclosed = below & above
             distance[vague[enclosed]] = probe
             vague = vague[~enclosed]
         growth = np.expm1(np.minimum(curve.exponent * distance, LARGEST_LOG))

@@ -34,7 +34,7 @@ WIDTH = 0.5  # of a cell in s
 NODES = 16  # Chebyshev nodes of a cell
 TABLE_ERROR = 1e-14  # of P, and of C in units of C(inf): the bound above and rounding
 TAIL = 40.0  # beyond it e^-TAIL is below rounding
-BLOCK = 200_000  # elements of one block of (points x modes): two of them stay in the cache
+BLOCK = 40_000  # elements of one block of (points x modes): all of them stay in the cache
 
 ANGLES = (np.arange(NODES) + 0.5) * np.pi / NODES
 POINTS = np.cos(ANGLES)
