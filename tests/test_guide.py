@@ -68,3 +68,12 @@ def test_every_public_name_is_described_once():
     expected |= {f"chapters.{name}" for name in shown}
     assert set(named) == expected
     assert set(named.values()) == {1}
+
+
+def test_bars_of_docstrings_are_bars_and_what_numpydoc_marks_stays_marked(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "book" / "_ext")
+    from api_pages import bars
+
+    lines = ["**gamma** : float", "of |w|^2, see `|x|`", ">>> a | b"]
+    bars(None, "", "", None, None, lines)
+    assert lines == ["**gamma** : float", r"of \|w\|^2, see `|x|`", ">>> a | b"]

@@ -12,10 +12,10 @@ KEPT = re.compile(r"(:\w+:`[^`]*`|`[^`]*`|^\s*(?:>>>|\.\.\.).*$)")
 def bars(
     _app: Sphinx, _what: str, _name: str, _thing: Any, _options: Any, lines: list[str]
 ) -> None:
-    """Have |w| be a norm, and not the name of a substitution; a star be a star."""
+    """Have |w| be a norm, and not the name of a substitution."""
     for i, line in enumerate(lines):
         parts = KEPT.split(line)
-        parts[::2] = [re.sub(r"(?<!\\)([|*])", r"\\\1", text) for text in parts[::2]]
+        parts[::2] = [re.sub(r"(?<!\\)[|]", r"\\|", text) for text in parts[::2]]
         lines[i] = "".join(parts)
 
 
