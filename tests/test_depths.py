@@ -227,7 +227,7 @@ def test_no_grid_point_lies_below_the_certified_minimum(modes, depth, N, log_gam
         ({"depth": -math.inf}, "depth must be finite"),
         ({"depth": math.nan}, "depth must be finite"),
         ({"depth": "two"}, "depth must be real numbers"),
-        ({"depth": True}, "depth must be >= 0, got True"),
+        ({"depth": True}, "depth must be real numbers, got True"),
         ({"depth": [1, 2]}, "depth must have 0 dimensions"),
         ({"depth": 1.5, "width": 4, "noise_variance": 0.1}, "depth must be an integer where noise"),
         ({"depth": 1.5, "decay_ratios": [1, 1]}, "decay_ratios must be None where depth is no int"),
