@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 
 Array = NDArray[np.float64]
 
@@ -154,3 +154,88 @@ def central_differences(f: Callable[[Array], float], x: Array, step: float = 1e-
         down[i] -= step
         gradient[i] = (f(up) - f(down)) / (2 * step)
     return gradient
+
+
+DIRECTIONS = 16
+HADAMARD = np.array([[1.0]])
+for _ in range(4):
+    HADAMARD = np.block([[HADAMARD, HADAMARD], [HADAMARD, -HADAMARD]])
+HADAMARD /= 4  # orthogonal and symmetric
+
+
+@dataclass(frozen=True)
+class Ridges:
+    """Ridge problems with spectra of many octaves, their minima known to the last digit.
+
+    Eigenvalues, squared signals and decays are powers of two, and the eigenvectors are the axes or
+    the columns of a Hadamard matrix: moments and minima have no rounding, in float32 neither.
+    """
+
+    eigenvalues: Array  # (n, d), a
+    signals: Array  # (n, d), e in the basis of the eigenvectors
+    gammas: Array  # (n,)
+    turned: Array  # (n,) of bool: the eigenvectors are not the axes
+    Eyy: Array  # (n,)
+
+    @classmethod
+    def drawn(cls, count: int, octaves: int, seed: int, shares: int = 20) -> "Ridges":
+        """Spectra of up to so many octaves; shares of E[y^2] of up to so many between the modes."""
+        rng = np.random.default_rng(seed)
+        lowest = -rng.integers(1, octaves + 1, size=(count, 1))
+        power = np.round(rng.uniform(0, 1, (count, DIRECTIONS)) * lowest)
+        power[:, 0], power[:, -1] = 0, lowest[:, 0]
+        share = -rng.integers(0, shares + 1, size=power.shape)
+        root = (power + share) // 2
+        gammas = 2.0 ** -rng.integers(0, octaves + 10, size=count)
+        gammas[rng.uniform(size=count) < 0.25] = 0
+        noise = rng.choice([0.0, 1.0], size=count)
+        return cls(
+            4 * 2.0**power,
+            rng.choice([-2.0, 2.0], size=power.shape) * 2.0**root,
+            4 * gammas,
+            np.arange(count) % 2 == 1,
+            np.sum(4.0**root * 2.0**-power, axis=1) + noise,
+        )
+
+    def moments(self) -> tuple[Array, Array]:
+        """A0 (n, d, d) and E[xy] (n, d)."""
+        basis = np.where(self.turned[:, None, None], HADAMARD, np.eye(DIRECTIONS))
+        A0 = np.einsum("nji,nj,njk->nik", basis, self.eigenvalues, basis)
+        return A0, np.einsum("nji,nj->ni", basis, self.signals)
+
+    def from_minimum(self, weights: Array) -> Array:
+        """(n, d), weights minus those at the minimum, along the eigenvectors."""
+        along = np.where(self.turned[:, None], weights @ HADAMARD, weights)
+        with np.errstate(invalid="ignore"):
+            return along - self.signals / (self.eigenvalues + self.gammas[:, None])
+
+    def excess(self, weights: Array) -> Array:
+        """(n,), loss above the minimum, without cancellation."""
+        stiffness = self.eigenvalues + self.gammas[:, None]
+        return np.sum(stiffness * self.from_minimum(weights) ** 2, axis=1)
+
+
+def nearest_stationary(
+    a: Array, e: Array, Eyy: float, depth: int, gamma: float, size: float
+) -> float:
+    """Loss of the balanced stationary point whose |beta| is nearest to `size`, D >= 1, N = 1.
+
+    beta_i = e_i / (a_i + mu) with mu = gamma |beta|^(-2D/(D+1)), and |beta| solves this.
+    """
+
+    def beta(r: float) -> Array:
+        return e / (a + gamma * r ** (-2 * depth / (depth + 1)))
+
+    def loss(r: float) -> float:
+        b = beta(r)
+        return float(b @ (a * b - 2 * e) + Eyy + gamma * (depth + 1) * r ** (2 / (depth + 1)))
+
+    def miss(r: float) -> float:
+        return float(np.log(np.linalg.norm(beta(r)) / r))
+
+    width = 1e-9
+    while miss(size * (1 - width)) * miss(size / (1 - width)) > 0:
+        width *= 2
+        if width > 0.5:
+            raise ValueError(f"no stationary point near |beta| = {size:g}")
+    return loss(brentq(miss, size * (1 - width), size / (1 - width), xtol=1e-300, rtol=1e-15))

@@ -58,6 +58,49 @@ def test_the_line_is_stable_and_the_data_complete(ledger):
     assert execution.claims(nb) == [ledger.results[0]]
 
 
+.mark.parametrize(
+    ("measured", "expected", "options"),
+    [
+        (0.125, 0.125, {"tolerance": 0.01}),  # half-way between 0.12 and 0.13
+        (-1.25, -1.25, {"tolerance": 0.1, "relative": False}),
+        (2.34567e-9, 0.0, {"tolerance": 5e-9, "relative": False}),
+        (1e-17, 0.0, {"tolerance": 1e-12, "relative": False}),
+        ([1.0, -1.0], [1.0, -1.0], {"tolerance": 1e-9}),  # which is the largest?
+        ([0.5004, 0.4996], [0.5, 0.5], {"tolerance": 1e-3}),
+        (1.0, 1.0, {"tolerance": 1e-3}),  # nor may the place of the last digit move
+        (1000.4, 1000.0, {"tolerance": 1e-3}),
+    ],
+)
+def test_the_text_of_a_check_holds_no_rounding(ledger, measured, expected, options):
+    rng = np.random.default_rng(0)
+
+    def elsewhere(value):
+        relative, absolute = rng.normal(size=(2, *np.shape(value)))
+        return np.asarray(value) * (1 + 1e-13 * relative) + 1e-16 * absolute
+
+    for _ in range(30):
+        ledger.check(
+            "Eq-0", measured=elsewhere(measured), expected=elsewhere(expected), route="r", **options
+        )
+    assert {result["state"] for result in ledger.results} == {"pass"}
+    assert len({line._repr_mimebundle_()["text/plain"] for line in ledger.shown}) == 1
+
+
+def test_the_digits_are_those_that_the_tolerance_leaves(ledger):
+    for value, tolerance, text in (
+        (6.1822871, 1e-9, "6.18229"),
+        (0.7123, 0.4, "0.7"),
+        (566712.0, 10.0, "566710"),
+        (3e-7, 1e-6, "0"),
+        (np.inf, 1.0, "inf"),
+        (3, 1.0, "3"),
+    ):
+        ledger.check(
+            "Eq-0", measured=value, expected=value, route="r", tolerance=tolerance, relative=False
+        )
+        assert f"measured {text} | expected {text}" in ledger.shown[-1]._repr_mimebundle_()["text/plain"]
+
+
 def test_what_was_not_checked_is_missing(ledger):
     assert ledger.missing() == ["Eq-0"]
     ledger.not_applicable("Eq-0", "no signal")

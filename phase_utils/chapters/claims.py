@@ -26,6 +26,8 @@ MIME = "application/vnd.phase-claims+json"
 TIERS = ("smoke", "book", "paper")
 VARYING = ("measured", "expected", "deviation", "seconds")  # to the last digit
 VERDICTS = ("confirmed", "corrected", "refuted", "extended")
+TIED = 1e-6  # relative difference of sizes that a computation may turn round
+SLACK = 1 / 77  # moves where a text changes away from the numbers that computations end on
 LEDGER = Path(__file__).with_name("ledger")
 
 
@@ -132,8 +134,8 @@ class Ledger:
         claim : str
             Its id.
         measured, expected : scalar or array_like
-            Of the same shape. Of arrays the entry that is largest in `expected` is shown, the worst
-            deviation decides.
+            Of the same shape. Of arrays the entry that is largest in `expected` is shown, to the
+            digits that the tolerance leaves meaningful; the worst deviation decides.
         route : str
             The independent way by which `expected` was found.
         tolerance : float or dict of str to float
@@ -170,12 +172,16 @@ class Ledger:
                 with np.errstate(divide="ignore", invalid="ignore"):
                     distance = np.where(distance == 0, 0.0, distance / np.abs(want))
             deviation = float(np.max(distance)) if distance.size else np.nan
-            largest = int(np.argmax(np.abs(want))) if want.size else 0
+            sizes = np.abs(want)
+            # of those that rounding alone tells apart, the first
+            largest = int(np.argmax(sizes >= (1 - TIED) * np.max(sizes))) if want.size else 0
         # a comparison with nan is False: what is not a number cannot pass
         state = "fail" if not deviation <= bound else "reduced size" if reduced else "pass"
         shown = [_plain(v.reshape(-1)[largest]) if v.size else None for v in (got, want)]
         parts = [claim, state, *([what] if what else [])]
-        parts += [f"measured {_rounded(shown[0], bound)}", f"expected {_rounded(shown[1], bound)}"]
+        size = abs(shown[1]) if relative and isinstance(shown[1], int | float) else 1.0
+        texts = [_rounded(value, bound * size) for value in shown]
+        parts += [f"measured {texts[0]}", f"expected {texts[1]}"]
         if not exact:
             kind = "relative" if relative else "absolute"
             parts.append(f"{counted(want.size, 'value')} within {bound:g} ({kind})")
@@ -265,10 +271,15 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _rounded(value: Any, tolerance: float) -> str:
-    """A number with the digits that its tolerance leaves meaningful, at most six."""
+def _rounded(value: Any, resolution: float) -> str:
+    """A number to the power of ten that its resolution reaches, at most six digits."""
     if not isinstance(value, float):
         return str(value)
-    digits = 6 if tolerance <= 0 else int(np.clip(-np.log10(tolerance) - 1, 2, 6))
-    text = f"{value:.{digits}g}"
-    return "0" if abs(value) < max(tolerance, 1e-12) else text
+    if abs(value) <= resolution or value == 0:
+        return "0"
+    place = max(np.floor(np.log10(abs(value))) - 5, -300)
+    if resolution > 0:
+        place = max(place, np.floor(np.log10(resolution) + SLACK))
+    # numbers like 0.125 lie half-way between two texts, and rounding would choose
+    steps = np.floor(abs(value) / 10.0**place + 0.5 - SLACK)
+    return f"{np.copysign(steps * 10.0**place, value):.6g}"

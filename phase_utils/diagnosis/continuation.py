@@ -67,7 +67,6 @@ def follow(
                 Lbfgs(8, 0.05),
                 tolerance=1e-8,
                 max_steps=max_steps,
-                gives_up=True,
             )
             square = float(problem.square(end)[0])
             loss = float(problem.losses(end)[0]) + decay * square

@@ -186,7 +186,6 @@ def _learned(
                 Lbfgs(MEMORY, 0.2),
                 tolerance=1e-3,
                 max_steps=max(20, steps // 4),
-                gives_up=True,
             )
         x = x.clone()
         x[~done] = ended
@@ -215,6 +214,5 @@ def _ascended(problem: ModuleProblem, trivial: TrivialPoint, x: Tensor, steps: i
             Lbfgs(MEMORY, 0.2),
             tolerance=1e-9,
             max_steps=steps,
-            gives_up=True,
         )
     return ended

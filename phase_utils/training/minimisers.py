@@ -11,11 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phase_utils.training import standstill
 from phase_utils.training.graphs import Ticks
 from phase_utils.training.rows import Evaluate, State, norm
 
-FLAT = 1e-5  # relative gradient of a row that stands still at a minimum, not at a kink
-PATIENCE = 5  # checks in a row without progress after which a row is given up
 KEPT = 30 * 2**20  # bytes; glibc hands freed memory back and takes it anew below twice that size
 FARTHEST = 1e8  # norm of the weights, in units of max(1, initial), that counts as divergence
 # status of a row, and what to try next
@@ -59,7 +58,6 @@ def minimise(
     *,
     tolerance: float,
     max_steps: int,
-    gives_up: bool,
     capture: bool = False,
 ) -> tuple[Tensor, NDArray[np.str_], NDArray[np.int64]]:
     """Minimise all rows of x (n, P); return the final x, a status and the ticks used per row.
@@ -67,9 +65,7 @@ def minimise(
     What differs between rows, such as the learning rate, stands in `settings_of_rows`, each (n,).
     With `capture`, ticks are replayed as CUDA graphs: `evaluate` must not read from the device.
 
-    A row has converged where |gradient| <= tolerance * unit / max(1, |x|), the unit of loss being
-    the larger of |loss| now and at x = 0 (at the start where the latter is 0), or, for a method
-    that `gives_up`, where it stands still to rounding with a gradient below 1e-5 of the same scale.
+    A row has converged as the notes of `Settings` say.
     """
     final, code, steps = x.clone(), np.zeros(len(x), dtype=np.int64), np.zeros(len(x), np.int64)
     f, g = evaluate(x, gamma)
@@ -85,9 +81,6 @@ def minimise(
         "row": torch.arange(len(x), device=x.device),
         "unit": torch.where(f_trivial.isfinite() & (f_trivial > 0), f_trivial, f.abs()),
         "farthest": FARTHEST * norm(x).clamp_min(1.0),
-        "f_seen": f,
-        "g_seen": norm(g),
-        "idle": torch.full_like(f, -1.0),  # the check before the first tick can show no progress
     }
     state = {name: value[sound] for name, value in state.items()}
     tolerance = max(tolerance, 8 * torch.finfo(x.dtype).eps)
@@ -100,7 +93,7 @@ def minimise(
     ticks = Ticks(method, evaluate, capture=capture)
     tick = 0
     while alive.any():
-        verdict = _judge(state, method, tolerance, gives_up)
+        verdict = _judge(state, method, tolerance)
         ended = alive & (verdict != RUNNING)
         if tick >= max_steps:
             ended = alive.copy()
@@ -121,23 +114,18 @@ def minimise(
     return final, np.array(STATUS)[code], steps
 
 
-def _judge(state: State, method: Method, tolerance: float, gives_up: bool) -> NDArray[np.int64]:
+def _judge(state: State, method: Method, tolerance: float) -> NDArray[np.int64]:
     """Status code of every row."""
     f, norm_g, norm_x = state["f"], norm(state["g"]), norm(state["x"])
-    unit = torch.maximum(f.abs(), state["unit"])
-    scale = unit / norm_x.clamp_min(1.0)
-    converged = (norm_g <= tolerance * scale) & method.settled(state)
+    bound = tolerance * standstill.unit(state)
+    converged = (norm_g <= bound / norm_x.clamp_min(1.0)) & method.settled(state)
     diverged = ~f.isfinite() | ~norm_g.isfinite() | (norm_x > state["farthest"])
     code = torch.zeros_like(f, dtype=torch.int64)
-    if gives_up:
-        fell = state["f_seen"] - f > 4 * torch.finfo(f.dtype).eps * unit
-        flatter = norm_g < 0.5 * state["g_seen"]
-        state["idle"] = torch.where(fell | flatter, 0.0, state["idle"] + 1)
-        state["f_seen"] = f.clone()  # ticks may overwrite f
-        state["g_seen"] = torch.minimum(state["g_seen"], norm_g)
-        stands = state["idle"] >= PATIENCE
-        code[stands] = STALLED
-        converged |= stands & (norm_g <= FLAT * scale)
+    if "slope" in state:  # the method knows curvatures, and how much its step should win
+        arrived, stalled = standstill.judged(state)
+        converged &= -0.5 * state["slope"] <= bound
+        converged |= arrived
+        code[stalled] = STALLED
     if "until" in state:
         code[state["time"] >= state["until"]] = TIME
     code[converged] = CONVERGED

@@ -6,12 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from phase_utils.training import standstill
 from phase_utils.training.rows import Evaluate, State, dot, norm
 
 STEP_FLOOR = 1e-3  # the step cap of weights smaller than this is that of weights of this norm
 PROBE = 1e-3  # length of the step that measures the curvature at the start, in units of the cap
 DECREASE = 1e-4  # Armijo's constant
 CURVATURE = 1e-8  # least cosine between step and change of gradient that is learned from
+REACH = 1e12  # the direction at the start is at most that many times the longest step
 REFUSALS = 12  # refused trials in a row after which the memory is dropped
 
 
@@ -32,7 +34,7 @@ class Lbfgs:
         x, g = state["x"], state["g"]
         n, P = x.shape
         pairs = 2 * self.memory  # steps first, then changes of the gradient
-        longest = self._longest(x) / norm(g).clamp_min(torch.finfo(x.dtype).tiny)
+        longest = self._longest(norm(x)) / norm(g).clamp_min(torch.finfo(x.dtype).tiny)
         # The first step is the Cauchy step: a warm start must not be thrown out of its basin.
         probe = (-PROBE * longest)[:, None] * g
         change = evaluate(x + probe, state["gamma"])[1] - g
@@ -41,21 +43,28 @@ class Lbfgs:
         state["gram"] = x.new_zeros(n, pairs, pairs)
         state["along_g"] = x.new_zeros(n, pairs)
         state["inverse"] = x.new_zeros(n, self.memory)  # 1 / (s.y), 0 where a slot is empty
-        state["h0"] = torch.where(cauchy > 0, torch.minimum(cauchy, longest), longest)
+        bent = cauchy > 0
+        state["h0"] = torch.where(bent, torch.minimum(cauchy, REACH * longest), longest)
+        state["curvature"] = torch.where(bent, 1 / cauchy, 0.0)
         state["gain"] = x.new_ones(n)
         state["refused"] = x.new_zeros(n)
         self._aim(state, -state["h0"][:, None] * g)
+        standstill.begin(state)
 
-    def _longest(self, x: Tensor) -> Tensor:
-        return self.step_cap * norm(x).clamp_min(STEP_FLOOR)
+    def _longest(self, size: Tensor) -> Tensor:
+        return self.step_cap * size.clamp_min(STEP_FLOOR)
 
     def _aim(self, state: State, direction: Tensor, update: Tensor | None = None) -> None:
         """Set the direction and the first step along it (for the rows in `update`)."""
-        length = norm(direction).clamp_min(torch.finfo(direction.dtype).tiny)
+        size, length = (
+            norm(state["x"]),
+            norm(direction).clamp_min(torch.finfo(direction.dtype).tiny),
+        )
+        state["size"] = size
         new = {
             "d": direction,
             "slope": dot(state["g"], direction),
-            "alpha": torch.minimum(state["gain"], self._longest(state["x"]) / length),
+            "alpha": torch.minimum(state["gain"], self._longest(size) / length),
         }
         for name, value in new.items():
             if update is None:
@@ -73,7 +82,7 @@ class Lbfgs:
         slope_new = dot(g_new, d)
 
         # Below the rounding of f, a decrease shows in the gradients alone (approximate Wolfe).
-        rounding = 4 * torch.finfo(x.dtype).eps * torch.maximum(f.abs(), state["unit"])
+        rounding = standstill.of_loss(state)
         armijo = f_new <= f + DECREASE * alpha * slope
         level = (f_new <= f + rounding) & (slope_new <= (2 * DECREASE - 1) * slope)
         taken = (armijo | level) & f_new.isfinite() & slope_new.isfinite()
@@ -85,8 +94,9 @@ class Lbfgs:
         state["refused"] = torch.where(taken, 0.0, state["refused"] + 1)
 
         y = g_new - g
-        sy, yy = dot(s, y), dot(y, y)
-        curved = taken & (sy > CURVATURE * norm(s) * yy.sqrt())
+        sy, yy, length = dot(s, y), dot(y, y), norm(s)
+        curved = taken & (sy > CURVATURE * length * yy.sqrt())
+        state["curvature"] = standstill.seen(state, curved, length, yy / sy)
         state["gain"] = torch.where(taken & ~curved, 2 * state["gain"], 1.0)
         state["h0"] = torch.where(curved, sy / yy, state["h0"])
         state["x"] = torch.where(column, x + s, x)

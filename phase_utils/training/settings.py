@@ -23,11 +23,8 @@ class Settings:
         with momentum, the optimiser of the paper; "adam", with the constants of torch.optim.Adam;
         or "flow", the gradient flow dw/dt = -gradient, integrated in time.
     tolerance : float
-        Above 0. A network has converged when its gradient norm is at most tolerance times loss /
-        max(1, |w|), the loss being that of the network or of zero weights (of the initial weights
-        where that is 0), whichever is larger. It is at least 8 roundings of the dtype. "lbfgs" is
-        also content with 1e-5 of that scale once rounding hides all progress. Saddles are
-        stationary too.
+        Above 0: how far above its minimum the loss of a converged network may lie, in units of the
+        loss; see the notes. It is at least 8 roundings of the dtype.
     max_steps : int
         At least 1: evaluations of loss and gradient per network; for "flow" steps in time, each six
         evaluations.
@@ -58,6 +55,31 @@ class Settings:
     ------
     ValueError
         For a value outside these ranges.
+
+    Notes
+    -----
+    What "converged" promises: the gradient g at the weights w obeys
+
+        |g| max(1, |w|) <= tolerance * unit,
+
+    with the unit of loss |loss| or |loss at zero weights| (at the initial weights where that is
+    0), whichever is larger. Where the loss is convex between w and a minimum w*, then
+
+        loss(w) - loss(w*) <= |g| |w - w*| <= tolerance * unit * |w - w*| / max(1, |w|),
+
+    however wide the spectrum of curvatures. "sgd" and "adam" are at rest besides, and "flow" is
+    not cut short. They see the gradient alone: choose units in which the weights at the minimum
+    are not far larger than 1. "lbfgs" measures curvatures, too, and asks that its step to the
+    minimum promises at most tolerance * unit, in any units.
+
+    Rounding may keep the gradient above that bound, in float32 or where large weights cancel. Then
+    "lbfgs" has converged where it stands still with |g| <= 4 eps c |w|, c the largest curvature
+    seen: the rounding of the loss, 4 eps c |w|^2, takes the place of tolerance * unit, and where
+    that is more than sqrt(eps) * unit it has stalled. The others go on to `max_steps`.
+
+    It does not promise accurate weights: along a direction of curvature h they are known to |g| / h,
+    so not at all where the loss is flat. Nor that the minimum is global, or one at all: saddles are
+    stationary too, and near one the loss is not convex.
 
     Examples
     --------

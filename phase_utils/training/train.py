@@ -38,10 +38,11 @@ class Result:
     B : (n,) array
         The order parameter, nan for a problem that defines none.
     status : (n,) array of str
-        "converged"; "max_steps"; "stalled", no step lowers the loss although the gradient is not
-        small; "diverged"; "nonfinite", loss or gradient not finite at the start; "time", the
-        gradient flow has reached its end. Of a network that diverged or was not finite the numbers
-        mean nothing.
+        "converged", the loss is that of the minimum up to what the notes of `Settings` say, and the
+        weights are as accurate as its curvature makes them; "max_steps"; "stalled", no step lowers
+        the loss although the gradient is more than rounding, as at a kink; "diverged"; "nonfinite",
+        loss or gradient not finite at the start; "time", the gradient flow has reached its end. Of
+        a network that diverged or was not finite the numbers mean nothing.
     steps : (n,) array of int
         Steps tried, each one evaluation of loss and gradient (six for "flow"); the end is looked
         for about every 10.
@@ -160,7 +161,6 @@ def train(
             rows,
             tolerance=settings.tolerance,
             max_steps=settings.max_steps,
-            gives_up=settings.method == "lbfgs",
             capture=decay.is_cuda and isinstance(posed, LinearNetwork),
         )
         trained = tuple(w.contiguous() for w in views(final, shapes))

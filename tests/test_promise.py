@@ -1,0 +1,155 @@
+"""What "converged" promises (notes of `Settings`), over problems whose exact minima are known."""
+
+import numpy as np
+import pytest
+import torch
+from problems import Ridges, nearest_stationary
+
+import phase_utils as pu
+from phase_utils.training.descents import Adam, Flow, FullBatch, HeavyBall
+from phase_utils.training.minimisers import minimise
+from phase_utils.training.quasi_newton import Lbfgs
+
+
+def trained(ridges, method, settings_of_rows=None, *, dtype=torch.float64, seed=0, **options):
+    """Weights (n, d), status and steps: all problems in one batch, row i knowing its own moments.
+
+    The place of gamma, a number of each row, is taken by the number of the problem.
+    """
+    A0, Exy, Eyy, gammas = (
+        torch.tensor(values, dtype=dtype)
+        for values in (*ridges.moments(), ridges.Eyy, ridges.gammas)
+    )
+
+    def evaluate(x, number):
+        row = number.long()
+        image = torch.einsum("ni,nij->nj", x, A0[row])
+        data = (x * (image - 2 * Exy[row])).sum(1) + Eyy[row]
+        decay = gammas[row]
+        gradient = 2 * (image - Exy[row] + decay[:, None] * x)
+        return data + decay * x.square().sum(1), gradient
+
+    rng = np.random.default_rng(seed)
+    scales = 10.0 ** rng.uniform(-3, 1, size=(len(Eyy), 1))
+    start = torch.tensor(scales * rng.normal(size=Exy.shape), dtype=dtype)
+    numbers = torch.arange(len(Eyy), dtype=dtype)
+    with torch.no_grad():
+        x, status, steps = minimise(evaluate, start, numbers, method, settings_of_rows, **options)
+    return x.double().numpy(), status, steps
+
+
+@pytest.mark.parametrize(
+    ("octaves", "tolerance", "dtype", "share"),
+    [
+        (12, 1e-10, torch.float64, 0.99),
+        (24, 1e-10, torch.float64, 0.75),
+        (40, 1e-10, torch.float64, 0.5),
+        (40, 1e-6, torch.float64, 0.5),
+        (24, 1e-14, torch.float64, 0.7),
+        (14, 1e-10, torch.float32, 0.85),
+    ],
+)
+def test_lbfgs_ends_at_the_minimum_in_loss_however_wide_the_spectrum(
+    octaves, tolerance, dtype, share
+):
+    eps = torch.finfo(dtype).eps
+    ridges = Ridges.drawn(200, octaves, seed=octaves, shares=20 if dtype == torch.float64 else 8)
+    weights, status, _ = trained(
+        ridges, Lbfgs(8, 0.2), dtype=dtype, tolerance=tolerance, max_steps=2000
+    )
+    done = status == "converged"
+    assert done.mean() > share
+    curvature = 2 * (ridges.eigenvalues.max(axis=1) + ridges.gammas)
+    rounding = 4 * eps * curvature * np.sum(weights**2, axis=1)
+    # a parabola has no kink: nothing stalls unless rounding takes half of the digits
+    coarse = rounding > eps**0.5 * ridges.Eyy
+    assert set(status[~done & ~coarse]) <= {"max_steps"}
+
+    bound = max(tolerance, 8 * eps) * ridges.Eyy
+    bound = np.maximum(bound, np.minimum(rounding, eps**0.5 * ridges.Eyy))
+    assert np.all(ridges.excess(weights)[done] <= bound[done])
+    # what that implies for the weights, by the curvature of each direction
+    stiffness = ridges.eigenvalues + ridges.gammas[:, None]
+    error = np.abs(ridges.from_minimum(weights))
+    assert np.all(error[done] <= np.sqrt(bound[:, None] / stiffness)[done])
+
+
+@pytest.mark.parametrize("method", ["sgd", "adam", "flow"])
+def test_the_others_end_within_tolerance_times_the_distance(method):
+    """They reach it in few octaves only; where they do not, they do not say so."""
+    tolerance = 1e-7
+    ridges = Ridges.drawn(60, 9, seed=3, shares=8)
+    rate = {"rate": torch.full((60,), 0.02, dtype=torch.float64)}
+    methods = {
+        "sgd": (HeavyBall(0.9, FullBatch()), rate),
+        "adam": (Adam(FullBatch()), rate),
+        "flow": (Flow(1e-6), {"until": torch.full((60,), torch.inf, dtype=torch.float64)}),
+    }
+    weights, status, _ = trained(ridges, *methods[method], tolerance=tolerance, max_steps=1500)
+    done = status == "converged"
+    assert 0.3 < done.mean() < 1
+    assert set(status[~done]) == {"max_steps"}
+    distance = np.linalg.norm(ridges.from_minimum(weights), axis=1)
+    size = np.maximum(1, np.linalg.norm(weights, axis=1))
+    bound = tolerance * ridges.Eyy * distance / size
+    assert np.all(ridges.excess(weights)[done] <= bound[done])
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_deep_networks_end_at_a_stationary_loss_however_wide_the_spectrum(depth, dtype):
+    a = np.geomspace(1e-4 if dtype == torch.float64 else 0.05, 2, 6)
+    e = np.sqrt(a * np.geomspace(1, 0.01, 6)) * (-1) ** np.arange(6)
+    moments = pu.Moments.from_spectrum(a, e, float(np.sum(e**2 / a)) + 0.3)
+    network = pu.LinearNetwork(moments, depth, 2)
+    gammas = np.geomspace(3e-3, 0.5, 12)
+    init = network.initial_weights([0.3, 1.0] * 6, range(12), dtype=dtype)
+    result = pu.train(network, init, gammas)
+    done = result.status == "converged"
+    assert set(result.status) <= {"converged", "max_steps"} | (
+        {"stalled"} if dtype == torch.float32 else set()
+    )
+    assert done.mean() > 0.7
+    learned = result.B > 1e-3
+    assert learned[done].any() and not learned[done].all()
+    # in float32 rounding may have taken half of the digits
+    bound = (1e-10 if dtype == torch.float64 else torch.finfo(dtype).eps ** 0.5) * moments.Eyy
+    for i in np.flatnonzero(done):
+        exact = moments.Eyy
+        if learned[i]:
+            size = result.B[i] ** (depth + 1)
+            exact = nearest_stationary(a, e, moments.Eyy, depth, gammas[i], size)
+        assert result.loss[i] == pytest.approx(exact, rel=0, abs=bound)
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_lbfgs_keeps_its_promise_in_any_units_of_the_inputs(depth):
+    """Small inputs make the gradient small, and not the distance to the minimum."""
+    for unit in 10.0 ** np.arange(-7, 10):
+        a, e = unit**2 * np.array([1.0, 0.1, 0.01]), unit * np.array([0.5, -0.2, 0.1])
+        moments = pu.Moments.from_spectrum(a, e, float(np.sum(e**2 / a)) + 0.1)
+        network = pu.LinearNetwork(moments, depth, 3)
+        gamma = 0.05 * (a[0] if depth == 0 else e[0])
+        init = network.initial_weights(unit ** (-1 / (depth + 1)), range(3))
+        result = pu.train(network, init, gamma)
+        assert set(result.status) == {"converged"}, unit
+        if depth == 0:
+            w = result.weights[0][:, 0].numpy()
+            excess = np.sum((a + gamma) * (w - e / (a + gamma)) ** 2, axis=1)
+            assert np.all(excess <= 1e-10 * moments.Eyy)
+        else:
+            best = nearest_stationary(a, e, moments.Eyy, 1, gamma, result.B[0] ** 2)
+            np.testing.assert_allclose(result.loss, best, rtol=0, atol=1e-10 * moments.Eyy)
+
+
+def test_a_kink_is_not_taken_for_a_minimum():
+    class Kinks:
+        """|w1 - 1| + 10 |w2| + w1^2 / 10: the gradient never vanishes near (1, 0)."""
+
+        def data_loss(self, weights):
+            (w,) = weights
+            return (w[:, 0] - 1).abs() + 10 * w[:, 1].abs() + 0.1 * w[:, 0] ** 2
+
+    generator = torch.Generator().manual_seed(0)
+    starts = 2 * torch.randn(20, 2, generator=generator, dtype=torch.float64)
+    assert set(pu.train(Kinks(), [starts], 0.0).status) == {"stalled"}
