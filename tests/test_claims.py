@@ -92,13 +92,13 @@ def test_the_digits_are_those_that_the_tolerance_leaves(ledger):
         (0.7123, 0.4, "0.7"),
         (566712.0, 10.0, "566710"),
         (3e-7, 1e-6, "0"),
-        (np.inf, 1.0, "inf"),
         (3, 1.0, "3"),
     ):
         ledger.check(
             "Eq-0", measured=value, expected=value, route="r", tolerance=tolerance, relative=False
         )
-        assert f"measured {text} | expected {text}" in ledger.shown[-1]._repr_mimebundle_()["text/plain"]
+        shown = ledger.shown[-1]._repr_mimebundle_()["text/plain"]
+        assert f"measured {text} | expected {text}" in shown
 
 
 def test_what_was_not_checked_is_missing(ledger):
