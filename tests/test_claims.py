@@ -58,7 +58,7 @@ def test_the_line_is_stable_and_the_data_complete(ledger):
     assert execution.claims(nb) == [ledger.results[0]]
 
 
-.mark.parametrize(
+@pytest.mark.parametrize(
     ("measured", "expected", "options"),
     [
         (0.125, 0.125, {"tolerance": 0.01}),  # half-way between 0.12 and 0.13

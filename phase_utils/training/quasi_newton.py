@@ -56,11 +56,8 @@ class Lbfgs:
 
     def _aim(self, state: State, direction: Tensor, update: Tensor | None = None) -> None:
         """Set the direction and the first step along it (for the rows in `update`)."""
-        size, length = (
-            norm(state["x"]),
-            norm(direction).clamp_min(torch.finfo(direction.dtype).tiny),
-        )
-        state["size"] = size
+        state["size"] = size = norm(state["x"])
+        length = norm(direction).clamp_min(torch.finfo(direction.dtype).tiny)
         new = {
             "d": direction,
             "slope": dot(state["g"], direction),

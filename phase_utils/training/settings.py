@@ -77,9 +77,9 @@ class Settings:
     seen: the rounding of the loss, 4 eps c |w|^2, takes the place of tolerance * unit, and where
     that is more than sqrt(eps) * unit it has stalled. The others go on to `max_steps`.
 
-    It does not promise accurate weights: along a direction of curvature h they are known to |g| / h,
-    so not at all where the loss is flat. Nor that the minimum is global, or one at all: saddles are
-    stationary too, and near one the loss is not convex.
+    It does not promise accurate weights: along a direction of curvature h they are known to
+    |g| / h, so not at all where the loss is flat. Nor that the minimum is global, or one at all:
+    saddles are stationary too, and near one the loss is not convex.
 
     Examples
     --------
