@@ -83,7 +83,7 @@ def test_the_text_of_a_check_holds_no_rounding(ledger, measured, expected, optio
             "Eq-0", measured=elsewhere(measured), expected=elsewhere(expected), route="r", **options
         )
     assert {result["state"] for result in ledger.results} == {"pass"}
-    assert len({line._repr_mimebundle_()["text/plain"] for line in ledger.shown}) == 1
+    assert len({line._repr_mimebundle_()[0]["text/plain"] for line in ledger.shown}) == 1
 
 
 def test_the_digits_are_those_that_the_tolerance_leaves(ledger):
@@ -97,7 +97,7 @@ def test_the_digits_are_those_that_the_tolerance_leaves(ledger):
         ledger.check(
             "Eq-0", measured=value, expected=value, route="r", tolerance=tolerance, relative=False
         )
-        shown = ledger.shown[-1]._repr_mimebundle_()["text/plain"]
+        shown = ledger.shown[-1]._repr_mimebundle_()[0]["text/plain"]
         assert f"measured {text} | expected {text}" in shown
 
 
