@@ -132,6 +132,20 @@ def text(name: str, value: Any) -> str:
     return value
 
 
+def non_empty(name: str, value: Any) -> str:
+    """Return `value`, a str that says something."""
+    if not text(name, value).strip():
+        raise ValueError(f"{name} must say something, got {value!r}")
+    return str(value)
+
+
+def listing(name: str, value: Any, of: str = "names") -> tuple[str, ...]:
+    """Return the texts of a list or tuple, which may be empty."""
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise ValueError(f"{name} must be a list of {of}, got {shown(value)}")
+    return tuple(value)
+
+
 def names(name: str, value: Any, known: Iterable[str], what: str) -> list[str]:
     """Return names, each among the `known` ones, from any iterable but a str or a dict."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):

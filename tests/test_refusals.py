@@ -36,14 +36,16 @@ def wrong_calls(name: str, stride: int) -> Iterator[tuple[str, str, str]]:
     """(what is exchanged, label of the value, how it should end but did not) of all failures."""
     call = CALLS[name]
     for where, expected in _places(call).items():
-        argument = call.inside[where][0] if where in call.inside else where
+        inside = call.inside.get(where)
+        argument = inside.argument if inside else where
+        named = (inside.named if inside else "") or argument
         start = zlib.crc32(f"{name} {where}".encode()) % stride
         for label in list(WRONG)[start::stride]:
             faulthandler.dump_traceback_later(LONGEST, exit=True)
             function, arguments = call.make()
             value = WRONG[label]()
-            arguments[argument] = call.inside[where][1](value) if where in call.inside else value
-            seen = outcome(function, arguments, argument, call.nan)
+            arguments[argument] = inside.enter(value) if inside else value
+            seen = outcome(function, arguments, named, call.nan)
             if seen == "answered" and label not in expected:
                 seen = "answered, where a refusal was expected"
             if seen not in ("answered", "refused"):
@@ -51,7 +53,7 @@ def wrong_calls(name: str, stride: int) -> Iterator[tuple[str, str, str]]:
 
 
 def _places(call: Call) -> dict[str, frozenset[str]]:
-    return {**call.answers, **{where: inside[2] for where, inside in call.inside.items()}}
+    return {**call.answers, **{where: inside.answers for where, inside in call.inside.items()}}
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 from IPython.display import display
+from numpy.typing import NDArray
 
-from phase_utils._check import one_of
+from phase_utils._check import flag, non_empty, one_of, scalar, shown, text
 from phase_utils.chapters.words import counted
 
 MIME = "application/vnd.phase-claims+json"
@@ -109,9 +110,10 @@ class Ledger:
 
     def __init__(self, chapter: str, tier: str) -> None:
         self.tier = one_of("tier", tier, TIERS)
+        chapter = text("chapter", chapter)
         self.known = {d.id: d for d in definitions() if d.chapter == chapter}
         if not self.known:
-            raise ValueError(f"chapter must have claims in the ledger, got {chapter!r}")
+            raise ValueError(f"chapter must have claims in the ledger, got {shown(chapter)}")
         self.chapter, self.results = chapter, list[dict[str, Any]]()
         self.started = self._since = time.perf_counter()
 
@@ -154,22 +156,31 @@ class Ledger:
             For a claim of another chapter, no route, and shapes that differ.
         """
         self._definition(claim)
-        if not route:
-            raise ValueError(f"route of {claim} must say how the expected value was found")
-        bound = float(tolerance[self.tier] if isinstance(tolerance, Mapping) else tolerance)
-        got, want = np.asarray(measured), np.asarray(expected)
+        non_empty("route", route)  # how the expected value was found
+        relative, what = flag("relative", relative), text("what", what)
+        reduced = text("reduced", reduced)
+        if isinstance(tolerance, Mapping):
+            if self.tier not in tolerance:
+                raise ValueError(f"tolerance must have {self.tier}, got {shown(tolerance)}")
+            tolerance = tolerance[self.tier]
+        bound = scalar("tolerance", tolerance, minimum=0)
+        got, want = _comparable("measured", measured), _comparable("expected", expected)
+        if (got.dtype.kind in "US") != (want.dtype.kind in "US"):
+            raise ValueError(
+                f"measured and expected must be of one kind, got {got.dtype} and {want.dtype}"
+            )
         if got.shape != want.shape:
             raise ValueError(
                 f"measured of {claim} must have the shape of expected {want.shape}, got {got.shape}"
             )
-        exact = want.dtype.kind in "bOUS"
+        exact = want.dtype.kind in "bUS"
         if exact:
             deviation = float(np.count_nonzero(got != want))
             largest = 0
         else:
             distance = np.abs(got - want)
             if relative:
-                with np.errstate(divide="ignore", invalid="ignore"):
+                with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                     distance = np.where(distance == 0, 0.0, distance / np.abs(want))
             deviation = float(np.max(distance)) if distance.size else np.nan
             sizes = np.abs(want)
@@ -177,10 +188,10 @@ class Ledger:
             largest = int(np.argmax(sizes >= (1 - TIED) * np.max(sizes))) if want.size else 0
         # a comparison with nan is False: what is not a number cannot pass
         state = "fail" if not deviation <= bound else "reduced size" if reduced else "pass"
-        shown = [_plain(v.reshape(-1)[largest]) if v.size else None for v in (got, want)]
+        values = [_plain(v.reshape(-1)[largest]) if v.size else None for v in (got, want)]
         parts = [claim, state, *([what] if what else [])]
-        size = abs(shown[1]) if relative and isinstance(shown[1], int | float) else 1.0
-        texts = [_rounded(value, bound * size) for value in shown]
+        size = abs(values[1]) if relative and isinstance(values[1], int | float) else 1.0
+        texts = [_rounded(value, bound * size) for value in values]
         parts += [f"measured {texts[0]}", f"expected {texts[1]}"]
         if not exact:
             kind = "relative" if relative else "absolute"
@@ -189,8 +200,8 @@ class Ledger:
             claim,
             state,
             parts,
-            measured=shown[0],
-            expected=shown[1],
+            measured=values[0],
+            expected=values[1],
             deviation=None if exact or not np.isfinite(deviation) else deviation,
             tolerance=None if exact else bound,
             route=route,
@@ -208,6 +219,7 @@ class Ledger:
             Which hypothesis, and why.
         """
         self._definition(claim)
+        non_empty("reason", reason)
         self._record(claim, "not applicable", [claim, "not applicable", reason], reason=reason)
 
     def untested(self, claim: str, reason: str) -> None:
@@ -221,6 +233,7 @@ class Ledger:
             What is missing.
         """
         self._definition(claim)
+        non_empty("reason", reason)
         self._record(claim, "untested", [claim, "untested", reason], reason=reason)
 
     def missing(self) -> list[str]:
@@ -248,8 +261,8 @@ class Ledger:
         return f"{len(self.known)} claims, {len(states)} checks: " + ", ".join(counts + left)
 
     def _definition(self, claim: str) -> Definition:
-        if claim not in self.known:
-            raise ValueError(f"claim must be one of chapter {self.chapter}, got {claim!r}")
+        if text("claim", claim) not in self.known:
+            raise ValueError(f"claim must be one of chapter {self.chapter}, got {shown(claim)}")
         return self.known[claim]
 
     def _record(self, claim: str, state: str, parts: list[str], **fields: Any) -> None:
@@ -264,6 +277,17 @@ class Ledger:
         self._since = now
         self.results.append(result)
         display(_Line(result, parts))  # type: ignore[no-untyped-call]
+
+
+def _comparable(name: str, value: Any) -> NDArray[Any]:
+    """Numbers, complex and infinite ones too, booleans or texts as an array."""
+    try:
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    except Exception:  # an object's own conversion may raise anything
+        array = np.array(None)
+    if array.dtype.kind not in "biufcUS" or np.ma.is_masked(value):
+        raise ValueError(f"{name} must be numbers, booleans or texts, got {shown(value)}")
+    return array
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from phase_utils._check import Array, integer
+from phase_utils._check import Array, integer, listing, shown, text
+from phase_utils._files import local_path
 from phase_utils.chapters import archives, plain_markdown, tables
 from phase_utils.chapters.parameters import DATA_FILES, DATA_SUFFIXES, suggestion
 from phase_utils.chapters.words import counted
@@ -253,7 +254,8 @@ def check(
     ValueError
         As `pair`.
     """
-    _read_pair(data, compare, target, compare_target, inputs, drop, (*CHOICES, *also))
+    known = (*CHOICES, *listing("also", also))
+    _read_pair(data, compare, target, compare_target, inputs, drop, known)
 
 
 def _read_pair(
@@ -267,10 +269,11 @@ def _read_pair(
 ) -> dict[str, tables.Samples | None]:
     """What the tasks of `pair` are made of, by their names."""
     first = _read(data, tables.select(target, inputs, drop), known)
+    compare, compare_target = text("compare", compare), text("compare_target", compare_target)
     if compare_target and compare in ("none", *known):
         raise ValueError(
-            f"compare_target names the label in a file, but compare is {compare!r}, "
-            f"got {compare_target!r}"
+            f"compare_target names the label in a file, but compare is {shown(compare)}, "
+            f"got {shown(compare_target)}"
         )
     same = _same(data, compare, known)
     name = data if first is None else Path(data).name
@@ -308,20 +311,20 @@ def _told_apart(one: Path, other: Path) -> tuple[str, str]:
 def _read(data: str, selection: tables.Selection, known: Sequence[str]) -> tables.Samples | None:
     """The standardised samples of a file; None for the `known` names of data that are built in."""
     argument = selection.of
-    if data in known:
+    if text(argument, data) in known:
         for name, chosen in selection.named().items():
             if chosen:
                 raise ValueError(
                     f"{name} chooses from a file, but {argument} is {data!r}, which is built in, "
-                    f"got {', '.join(chosen)!r}"
+                    f"got {shown(', '.join(chosen))}"
                 )
         return None
-    if not isinstance(data, str) or not data.lower().endswith(DATA_SUFFIXES):
+    if not data.lower().endswith(DATA_SUFFIXES):
         raise ValueError(
-            f"{argument} must be {', '.join(known)}, or {DATA_FILES}, got {data!r}"
-            f"{suggestion(str(data), known)}"
+            f"{argument} must be {', '.join(known)}, or {DATA_FILES}, got {shown(data)}"
+            f"{suggestion(data[:100], known)}"
         )
-    path = Path(data).expanduser()
+    path = local_path(argument, data)
     if not path.is_file():
         raise ValueError(f"{argument} must be an existing file, got {data!r}")
     reader = archives if path.suffix.lower() == ".npz" else tables

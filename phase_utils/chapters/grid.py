@@ -15,11 +15,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from phase_utils._check import bar, instance, shown
 from phase_utils._files import NotWritten, write_atomic, write_together
 from phase_utils.chapters import grid_page, library, results
 from phase_utils.chapters.errors import ChapterError, Interrupted
@@ -28,6 +30,7 @@ from phase_utils.chapters.parameters import Parameter, check_names
 from phase_utils.sweeps.workers import checked_client, completed
 
 RECORD = "cell.json"
+MOST_CELLS, LONGEST_TEXT = 100_000, 100_000
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,13 @@ def axis(parameter: Parameter, text: str) -> list[Any]:
     ValueError
         For another form, a value that the parameter does not allow, and one that repeats.
     """
-    rule = f"{parameter.name} must be start:stop:count or [value, ...], got {text.strip()!r}"
+    instance("parameter", parameter, Parameter, "a Parameter of a chapter")
+    if not isinstance(text, str) or len(text) > LONGEST_TEXT:
+        raise ValueError(
+            f"text must be start:stop:count or [value, ...], at most {LONGEST_TEXT} characters, "
+            f"got {shown(text)}"
+        )
+    rule = f"text of {parameter.name} must be start:stop:count or [value, ...], got {shown(text)}"
     if text.strip().startswith("["):
         try:
             values = ast.literal_eval(text.strip())
@@ -140,7 +149,9 @@ def plan(
     ChapterError
         For a name or value that the chapter does not allow, or that is given twice.
     """
-    given = dict(parameters or {})
+    given = library.checked_parameters(parameters)
+    instance("chapter", chapter, Chapter, "a Chapter, as chapters.find returns it")
+    axes = _axes(axes)
     try:
         check_names(axes, chapter.parameters)
     except ValueError as error:
@@ -156,6 +167,22 @@ def plan(
     return cells
 
 
+def _axes(axes: Any) -> dict[str, Sequence[Any]]:
+    """The values of each parameter that varies, or ChapterError."""
+    if not isinstance(axes, Mapping) or not all(isinstance(name, str) for name in axes):
+        raise ChapterError(f"axes must be a dict of values by parameter, got {shown(axes)}")
+    found: dict[str, Sequence[Any]] = {}
+    for name, values in axes.items():
+        if isinstance(values, np.ndarray) and values.ndim == 1:
+            values = values.tolist()
+        if not isinstance(values, list | tuple | range) or not len(values):
+            raise ChapterError(f"axes must have a list of values for {name}, got {shown(values)}")
+        found[name] = values
+    if (cells := prod(len(values) for values in found.values())) > MOST_CELLS:
+        raise ChapterError(f"axes must make at most {MOST_CELLS} cells, got {cells}")
+    return found
+
+
 def run(
     name: str,
     axes: Mapping[str, Sequence[Any]],
@@ -163,7 +190,7 @@ def run(
     *,
     tier: str | None = None,
     out: str | Path = "runs/grid",
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     client: Any = None,
     progress: bool | None = None,
 ) -> list[Outcome]:
@@ -205,7 +232,7 @@ def run(
     Interrupted
         Stopped from the keyboard; the cells that are done are kept.
     """
-    chapter = library.find(name, folder)
+    chapter, progress = library.find(name, folder), bar("progress", progress)
     cells = plan(chapter, axes, parameters, tier)
     client = checked_client(client)
     library.check_export()
@@ -250,7 +277,7 @@ def _ran(
             initial=len(outcomes),
             unit=" notebooks",
             disable=None if progress is None else not progress,
-        ) as bar,
+        ) as shown_bar,
         closing(completed(_executed, work, left, client)) as results,
     ):
         for cell, result in results:
@@ -260,7 +287,7 @@ def _ran(
                 files, claims = {}, ()
                 error = "".join(traceback.format_exception_only(lost)).strip()
             yield Outcome(cell, claims, error), files
-            bar.update()
+            shown_bar.update()
 
 
 def _executed(work: tuple[str, Path | None, str], cell: Cell) -> tuple[Any, Any, str]:

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phase_utils._check import one_of
+from phase_utils._check import flag, one_of
+from phase_utils._files import local_path
 
 CHOICES = ("digits", "mnist", "cifar10")
 TRAIN = 1500  # of the 1797 digits
@@ -85,15 +86,17 @@ def images(name: str = "digits", *, root: str | Path = "", download: bool = Fals
     ((1500, 1, 8, 8), (297, 1, 8, 8), 10)
     """
     one_of("name", name, CHOICES)
+    download = flag("download", download)
+    place = Path() if isinstance(root, str) and not root else local_path("root", root)
     if name == "digits":
         return _digits()
     if download:
-        train, test = (_downloaded(name, Path(root), train=part) for part in (True, False))
+        train, test = (_downloaded(name, place, train=part) for part in (True, False))
     elif name == "mnist":
-        folder = _folder(root, "MNIST/raw")
+        folder = _folder(place, "MNIST/raw")
         train, test = _mnist(folder, "train"), _mnist(folder, "t10k")
     else:
-        folder = _folder(root, "cifar-10-batches-bin")
+        folder = _folder(place, "cifar-10-batches-bin")
         train, test = _cifar(folder, CIFAR_TRAIN), _cifar(folder, ("test_batch.bin",))
     return Images(name, *_tensors(name, *train), *_tensors(name, *test), classes=10)
 
@@ -108,10 +111,10 @@ def _digits() -> Images:
     return Images("digits", pixels[:TRAIN], label[:TRAIN], pixels[TRAIN:], label[TRAIN:], 10)
 
 
-def _folder(root: str | Path, usual: str) -> Path:
+def _folder(root: Path, usual: str) -> Path:
     """The folder that holds the files: `root`, or the usual one within it."""
-    within = Path(root) / usual
-    return within if within.is_dir() else Path(root)
+    within = root / usual
+    return within if within.is_dir() else root
 
 
 def _bytes(path: Path) -> bytes:

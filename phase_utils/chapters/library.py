@@ -14,12 +14,14 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from phase_utils._files import recover, write_together
+from phase_utils._check import flag, shown
+from phase_utils._files import local_path, recover, write_together
 from phase_utils.chapters import data, execution, export, results
 from phase_utils.chapters.errors import ChapterError, Interrupted
 from phase_utils.chapters.parameters import Parameter, check_values, parse_cell, suggestion
 
 TIERS = ("smoke", "book", "paper")
+LONGEST_NAME = 200
 _OF_DATA = ("data", "compare", "target", "compare_target", "inputs", "drop")
 _FILE = re.compile(r"(\d\d)_([a-z0-9_]+)\.md")
 
@@ -88,15 +90,16 @@ class Chapter:
         ChapterError
             For an unknown name, a value of the wrong type, out of range or not a choice.
         """
-        given = dict(parameters or {})
+        given = checked_parameters(parameters)
         named = given.pop("tier", tier)
+        for value in (tier, named):
+            if value is not None and not (isinstance(value, str) and value in TIERS):
+                raise ChapterError(f"tier must be one of {', '.join(TIERS)}, got {shown(value)}")
         if tier is not None and named != tier:
             raise ChapterError(f"tier is given twice: {tier!r} and {named!r}")
         tier = named
         wanted = {}
         if tier is not None:
-            if tier not in TIERS:
-                raise ChapterError(f"tier must be one of {', '.join(TIERS)}, got {tier!r}")
             wanted = {"tier": tier, **self.tiers.get(tier, {})}
         try:
             return check_values({**wanted, **given}, self.parameters)
@@ -198,12 +201,35 @@ def default_folder() -> Path:
     raise ChapterError("the chapters are not installed with this package")
 
 
-def names(folder: Path | None = None) -> list[str]:
+def checked_parameters(parameters: Any) -> dict[str, Any]:
+    """Return the parameters of a run by name, or raise ChapterError."""
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, Mapping) or not all(isinstance(k, str) for k in parameters):
+        raise ChapterError(f"parameters must be a dict of values by name, got {shown(parameters)}")
+    return dict(parameters)
+
+
+def checked_folder(folder: Any) -> Path:
+    """Return the folder of the chapters, the book's own for None, or raise ChapterError."""
+    if folder is None:
+        return default_folder()
+    try:
+        place = local_path("folder", folder)
+        is_folder = place.is_dir()
+    except (ValueError, OSError) as error:
+        raise ChapterError(f"folder must be one that can be read: {error}") from None
+    if not is_folder:
+        raise ChapterError(f"folder must be a folder of chapters, got {shown(str(folder))}")
+    return place
+
+
+def names(folder: str | Path | None = None) -> list[str]:
     """Return the names of all chapters, with their numbers, in reading order.
 
     Parameters
     ----------
-    folder : Path, optional
+    folder : str or Path, optional
         Folder of the chapters; default the book's own.
 
     Returns
@@ -217,11 +243,11 @@ def names(folder: Path | None = None) -> list[str]:
     >>> pu.chapters.names()[0]
     '01_formalism'
     """
-    folder = default_folder() if folder is None else folder
+    folder = checked_folder(folder)
     return sorted(path.stem for path in folder.glob("*.md") if _FILE.fullmatch(path.name))
 
 
-def find(name: str, folder: Path | None = None) -> Chapter:
+def find(name: str, folder: str | Path | None = None) -> Chapter:
     """Return a chapter by its number, its name, or both.
 
     Parameters
@@ -247,14 +273,17 @@ def find(name: str, folder: Path | None = None) -> Chapter:
     >>> pu.chapters.find("6").name
     '06_depth_two_and_more'
     """
-    folder = default_folder() if folder is None else folder
+    place = "" if folder is None else " in the folder that is given"
+    folder = checked_folder(folder)
+    if not isinstance(name, str) or not name or len(name) > LONGEST_NAME:
+        raise ChapterError(f"name must be that of a chapter, or its number, got {shown(name)}")
     known = names(folder)
     short = {stem.partition("_")[2]: stem for stem in known}
     numbered = {stem[:2]: stem for stem in known}
     stem = short.get(name) or numbered.get(name.zfill(2), name)
     if stem not in known:
         raise ChapterError(
-            f"no chapter {name!r}: give a number or a name from the list, not a path"
+            f"no chapter {name!r}{place}: give a number or a name from the list, not a path"
             f"{suggestion(Path(name).stem, [*known, *short])}"
         )
     path = folder / f"{stem}.md"
@@ -278,12 +307,12 @@ def find(name: str, folder: Path | None = None) -> Chapter:
     return chapter
 
 
-def tiers(folder: Path | None = None) -> dict[str, dict[str, dict[str, Any]]]:
+def tiers(folder: str | Path | None = None) -> dict[str, dict[str, dict[str, Any]]]:
     """Return what `tiers.toml` sets.
 
     Parameters
     ----------
-    folder : Path, optional
+    folder : str or Path, optional
         Folder of the chapters; default the book's own.
 
     Returns
@@ -296,7 +325,7 @@ def tiers(folder: Path | None = None) -> dict[str, dict[str, dict[str, Any]]]:
     ChapterError
         Where the file is malformed.
     """
-    path = (default_folder() if folder is None else folder) / "tiers.toml"
+    path = checked_folder(folder) / "tiers.toml"
     if not path.is_file():
         return {}
     try:
@@ -322,7 +351,7 @@ def run(
     *,
     tier: str | None = None,
     out: str | Path = "runs",
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     progress: bool = True,
 ) -> Run:
     """Execute a chapter and leave `out`/NN_name.ipynb and `out`/NN_name.html.
@@ -363,6 +392,7 @@ def run(
     """
     chapter = find(name, folder)
     values = chapter.values(parameters, tier)
+    progress = flag("progress", progress)
     chapter.check_data(values)
     check_export()
     with results.reserved(out, chapter.name) as place:

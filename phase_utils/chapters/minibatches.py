@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from phase_utils._check import Array, integer, one_of, scalar
+from phase_utils._check import Array, flag, function, integer, kind, names, one_of, scalar
 from phase_utils.chapters import checkpoints
 from phase_utils.training import devices
+from phase_utils.training.tensors import samples
+from phase_utils.training.trials import applied, compared, copied, tried
 
 OPTIMISERS = ("sgd", "adam")
 SCHEDULES = ("constant", "cosine")
@@ -71,7 +73,7 @@ def train_minibatches(
     data : (x, y)
         Tensors, first axis the samples.
     epochs : int
-        At least 1.
+        From 1 to 10^6.
     gamma : float
         Weight decay >= 0 of the parameters named in `decayed`; it enters the gradient, as torch's
         weight_decay = 2 gamma, of SGD and of Adam.
@@ -131,7 +133,7 @@ def train_minibatches(
     >>> done.status, bool(done.data_loss[-1] < 0.1 * done.data_loss[0])
     ('completed', True)
     """
-    epochs = integer("epochs", epochs, minimum=1)
+    epochs = integer("epochs", epochs, minimum=1, maximum=10**6)
     batch_size = integer("batch_size", batch_size, minimum=1)
     gamma = scalar("gamma", gamma, minimum=0)
     rate = scalar("learning_rate", learning_rate, minimum=0, strict=True)
@@ -141,10 +143,13 @@ def train_minibatches(
     seed = integer("seed", seed, minimum=0)
     one_of("optimiser", optimiser, OPTIMISERS)
     one_of("schedule", schedule, SCHEDULES)
+    flag("progress", progress)
     place = devices.resolve(device)
-    model.to(place)
-    x, y = _samples(data, model, place)
+    trial = copied(model).to(place)
+    x, y = _samples(data, trial, place)
     groups = _groups(model, gamma, decayed)
+    _try(trial, loss_fn, augment, x[:batch_size], y[:batch_size])
+    model.to(place)
     choice = (
         torch.optim.SGD(groups, lr=rate, momentum=momentum)
         if optimiser == "sgd"
@@ -217,29 +222,35 @@ def _bar(epochs: int, done: int, shown: bool) -> Any:
 
 
 def _samples(data: Any, model: nn.Module, place: torch.device) -> tuple[Tensor, Tensor]:
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise ValueError(f"data must be a pair (x, y), got {type(data).__name__}")
     dtype = next((p.dtype for p in model.parameters()), None)
     if dtype is None:
         raise ValueError("model must have parameters, got none")
-    x, y = (torch.as_tensor(v).to(place) for v in data)
-    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or not len(x):
-        raise ValueError(
-            f"data must have as many x as y, at least one, got {tuple(x.shape)}, {tuple(y.shape)}"
-        )
-    x, y = (v.to(dtype) if v.is_floating_point() else v for v in (x, y))
+    x, y = (v.to(dtype) if v.is_floating_point() else v for v in samples(data, place))
     return x, y
+
+
+def _try(model: nn.Module, loss_fn: Any, augment: Any, x: Tensor, y: Tensor) -> None:
+    """One batch through a copy of the model: what does not fit is refused before it is trained."""
+    function("loss_fn", loss_fn, "the model's output and y")
+    with _drawing_from(torch.Generator(), x.device), torch.no_grad():
+        if augment is not None:
+            function("augment", augment, "the images of a batch")
+            x = tried("augment must take the images of a batch", augment, x)
+            if not isinstance(x, Tensor):
+                raise ValueError(f"augment must return a tensor, got {kind(x)}")
+        after = " as augment returns it" if augment is not None else ""
+        compared(loss_fn, applied(model, x, after), y)
 
 
 def _groups(model: nn.Module, gamma: float, decayed: Iterable[str] | None) -> list[dict[str, Any]]:
     """The parameters with and without decay."""
     own = dict(model.named_parameters())
-    names = set(own) if decayed is None else set(decayed)
-    if unknown := sorted(names - set(own)):
-        raise ValueError(f"decayed must name parameters of the model, got {unknown}")
+    chosen = set(own)
+    if decayed is not None:
+        chosen = set(names("decayed", decayed, own, "parameters of the model"))
     groups = [
-        {"params": [p for k, p in own.items() if k in names], "weight_decay": 2 * gamma},
-        {"params": [p for k, p in own.items() if k not in names], "weight_decay": 0.0},
+        {"params": [p for k, p in own.items() if k in chosen], "weight_decay": 2 * gamma},
+        {"params": [p for k, p in own.items() if k not in chosen], "weight_decay": 0.0},
     ]
     return [g for g in groups if g["params"]]
 

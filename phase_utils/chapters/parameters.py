@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from phase_utils._check import shown
 from phase_utils.chapters.words import counted
 
 SCALARS: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
@@ -89,10 +90,10 @@ class Parameter:
         if not self.many:
             return self._check_one(value)
         if not isinstance(value, list | tuple):
-            raise ValueError(f"{self.name} must be a {self.type_name}, got {_shown(value)}")
+            raise ValueError(f"{self.name} must be a {self.type_name}, got {shown(value)}")
         if not self.length[0] <= len(value) <= self.length[1]:
             raise ValueError(
-                f"{self.name} must have {_count(self.length)}, got {len(value)}: {_shown(value)}"
+                f"{self.name} must have {_count(self.length)}, got {len(value)}: {shown(value)}"
             )
         return [self._check_one(element) for element in value]
 
@@ -103,12 +104,12 @@ class Parameter:
             value = _as_float(value)
         elif given is not wanted:
             owner = "every element of " if self.many else ""
-            raise ValueError(f"{owner}{self.name} must be of type {self.kind}, got {_shown(value)}")
+            raise ValueError(f"{owner}{self.name} must be of type {self.kind}, got {shown(value)}")
         if self.kind == "float" and not math.isfinite(value):
             raise ValueError(f"{self.name} must be finite, got {value}")
         if self.bounds is not None and not self.bounds[0] <= value <= self.bounds[1]:
             ends = _range(self.bounds)
-            raise ValueError(f"{self.name} must be in {ends}, got {_shown(value)}")
+            raise ValueError(f"{self.name} must be in {ends}, got {shown(value)}")
         if self.choices and (value not in self.choices or value == "path"):
             return self._check_path(value)
         return value
@@ -144,7 +145,8 @@ def check_names(given: Iterable[str], parameters: Sequence[Parameter]) -> None:
     for name in given:
         if name not in known:
             raise ValueError(
-                f"unknown parameter {name!r}{suggestion(name, known)} (known: {', '.join(known)})"
+                f"unknown parameter {shown(name)}{suggestion(name, known)} "
+                f"(parameters: {', '.join(known)})"
             )
 
 
@@ -289,8 +291,3 @@ def _as_float(value: int) -> float:
         return float(value)
     except OverflowError:
         return math.inf
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -5,9 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+
+from phase_utils._check import integer, scalar, shown, text
 
 # Okabe and Ito's palette without its yellow, which is too pale on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -38,6 +42,10 @@ STYLE: dict[str, Any] = {
 }
 
 
+MOST_COLUMNS = 20  # panels side by side
+SMALLEST, LARGEST = 0.1, 100.0  # inches of a figure
+
+
 def use_style() -> None:
     """Set the book's style for all following figures; in a notebook emit SVG and PDF.
 
@@ -64,7 +72,7 @@ def depth_style(depth: int) -> dict[str, Any]:
     Parameters
     ----------
     depth : int
-        Number of hidden layers.
+        Number of hidden layers, >= 0.
 
     Returns
     -------
@@ -77,6 +85,7 @@ def depth_style(depth: int) -> dict[str, Any]:
     >>> pu.plotting.depth_style(2)
     {'color': '#009E73', 'marker': '^'}
     """
+    depth = integer("depth", depth, minimum=0)
     return {
         "color": COLOURS[depth % len(COLOURS)],
         "marker": MARKERS[depth % len(MARKERS)],
@@ -89,9 +98,9 @@ def panels(columns: int = 1, *, width: float = 7.2, height: float = 3.0) -> tupl
     Parameters
     ----------
     columns : int
-        Number of panels.
+        Number of panels, 1 to 20.
     width, height : float
-        Size of the figure in inches.
+        Size of the figure in inches, 0.1 to 100.
 
     Returns
     -------
@@ -100,7 +109,8 @@ def panels(columns: int = 1, *, width: float = 7.2, height: float = 3.0) -> tupl
     axes : Axes or array of Axes
         One, or `columns` of them.
     """
-    return plt.subplots(1, columns, figsize=(width, height))
+    columns = integer("columns", columns, minimum=1, maximum=MOST_COLUMNS)
+    return plt.subplots(1, columns, figsize=_size(width, height))
 
 
 def residual_panels(
@@ -111,9 +121,9 @@ def residual_panels(
     Parameters
     ----------
     columns : int
-        Number of panels side by side.
+        Number of panels side by side, 1 to 20.
     width, height : float
-        Size of the figure in inches.
+        Size of the figure in inches, 0.1 to 100.
 
     Returns
     -------
@@ -124,15 +134,24 @@ def residual_panels(
     residuals : array of Axes
         Those below them, (columns,).
     """
+    columns = integer("columns", columns, minimum=1, maximum=MOST_COLUMNS)
     figure, axes = plt.subplots(
         2,
         columns,
-        figsize=(width, height),
+        figsize=_size(width, height),
         sharex="col",
         squeeze=False,
         height_ratios=[3, 1],
     )
     return figure, axes[0], axes[1]
+
+
+def _size(width: float, height: float) -> tuple[float, float]:
+    sizes = scalar("width", width), scalar("height", height)
+    for name, size in zip(("width", "height"), sizes, strict=True):
+        if not SMALLEST <= size <= LARGEST:
+            raise ValueError(f"{name} must be {SMALLEST} to {LARGEST:g} inches, got {size:g}")
+    return sizes
 
 
 def mark(axes: Axes | Sequence[Axes], x: float, label: str, *, colour: str = "0.4") -> None:
@@ -149,7 +168,19 @@ def mark(axes: Axes | Sequence[Axes], x: float, label: str, *, colour: str = "0.
     colour : str
         Of line and label, as Matplotlib names it.
     """
-    for axis in [axes] if isinstance(axes, Axes) else axes:
+    several: Any = axes  # one, a list or an array of them
+    if isinstance(axes, Axes):
+        several = [axes]
+    elif isinstance(several, np.ndarray):
+        several = several.ravel().tolist()
+    if not isinstance(several, list | tuple) or not all(isinstance(a, Axes) for a in several):
+        raise ValueError(f"axes must be Axes or several of them, got {shown(axes)}")
+    x, label = scalar("x", x), text("label", label)
+    try:
+        to_rgba(text("colour", colour))
+    except ValueError:
+        raise ValueError(f"colour must be one of Matplotlib, got {shown(colour)}") from None
+    for axis in several:
         axis.axvline(x, color=colour, linestyle="--", linewidth=1)
         axis.annotate(
             label,

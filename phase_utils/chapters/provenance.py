@@ -6,6 +6,7 @@ import time
 from importlib import metadata
 from typing import Any
 
+from phase_utils._check import instance, integer
 from phase_utils.chapters.claims import Ledger
 from phase_utils.training import devices
 
@@ -59,6 +60,8 @@ def record(ledger: Ledger, *, seed: int, device: str = "cpu", **parameters: Any)
     ValueError
         For a device that is not present.
     """
+    instance("ledger", ledger, Ledger, "a Ledger")
+    seed = integer("seed", seed, minimum=0)
     versions = [(package, metadata.version(package)) for package in PACKAGES]
     return Provenance(
         [

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from phase_utils._check import integer, one_of, scalar
+from phase_utils.training.tensors import floating
 
 NORMALISATIONS = ("batch", "none")
 BLOCKS = 2  # in each stage, of two 3 x 3 convolutions
@@ -20,11 +21,11 @@ class ResNet18(nn.Module):
     Parameters
     ----------
     channels : int
-        Of the images, >= 1.
+        Of the images, 1 to 10,000.
     outputs : int
-        Of the last layer, >= 1.
+        Of the last layer, 1 to 10,000.
     width : int
-        Channels of the first stage, >= 1; 64 gives 1.1e7 parameters.
+        Channels of the first stage, 1 to 1024; 64 gives 1.1e7 parameters.
     normalisation : {"batch", "none"}
         "batch" after every convolution, and an output bias; or "none", where the network has
         convolutions and a matrix alone, and is positively homogeneous in each.
@@ -62,11 +63,12 @@ class ResNet18(nn.Module):
         eps: float = 1e-5,
     ) -> None:
         super().__init__()
-        channels = integer("channels", channels, minimum=1)
-        outputs = integer("outputs", outputs, minimum=1)
-        width = integer("width", width, minimum=1)
+        channels = integer("channels", channels, minimum=1, maximum=10_000)
+        outputs = integer("outputs", outputs, minimum=1, maximum=10_000)
+        width = integer("width", width, minimum=1, maximum=1024)
         batch = one_of("normalisation", normalisation, NORMALISATIONS) == "batch"
         eps = scalar("eps", eps, minimum=0, strict=True)
+        self.channels = channels
         self.stem = _convolution(channels, width, 3, 1, batch, eps)
         sizes = [width, width, 2 * width, 4 * width, 8 * width]
         blocks = []
@@ -93,6 +95,7 @@ class ResNet18(nn.Module):
         Tensor
             (n, 8 width).
         """
+        floating("x", x, None, self.channels, None, None)
         return self.blocks(self.stem(x).relu()).mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:

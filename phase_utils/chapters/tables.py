@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from phase_utils._check import Array
+from phase_utils._check import Array, listing, text
 from phase_utils.chapters.delimited import Delimited
 from phase_utils.chapters.parameters import suggestion
 
@@ -89,12 +89,9 @@ def select(
     ValueError
         For anything that is no name, or no list of names.
     """
-    if not isinstance(target, str):
-        raise ValueError(f"target must be the name of a column, got {target!r}")
-    for name, value in (("inputs", inputs), ("drop", drop)):
-        if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
-            raise ValueError(f"{name} must be a list of names of columns, got {value!r}")
-    return Selection(target, tuple(inputs), tuple(drop), of)
+    target = text("target", target)
+    inputs = listing("inputs", inputs, "names of columns")
+    return Selection(target, inputs, listing("drop", drop, "names of columns"), of)
 
 
 def read(path: Path, selection: Selection) -> Samples:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phase_utils._check import scalar
+from phase_utils._check import function, instance, one_of, scalar, shown, text
 from phase_utils.chapters import live_figures
 from phase_utils.chapters.execution import STATIC
 from phase_utils.theory.landscape import Landscape
@@ -71,8 +71,14 @@ class LiveFigure:
         description: str,
         draw: Callable[["Figure", Mapping[str, Any]], None],
     ) -> None:
-        self.name, self.state, self.description = name, dict(state), description
-        self._draw = draw
+        self.name, self.description = (
+            one_of("name", name, _names()),
+            text("description", description),
+        )
+        if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
+            raise ValueError(f"state must be a dict of traits by name, got {shown(state)}")
+        self.state = dict(state)
+        self._draw = function("draw", draw, "a figure and the state")
 
     @cached_property
     def widget(self) -> Any:
@@ -96,7 +102,7 @@ class LiveFigure:
 
         from phase_utils.chapters import plotting
 
-        date = {"svg": "Date", "pdf": "CreationDate"}[form]
+        date = {"svg": "Date", "pdf": "CreationDate"}[one_of("form", form, ("svg", "pdf"))]
         ink = _INK if form == "svg" else "black"
         parts = ("text.", "axes.label", "axes.edge", "xtick.", "ytick.", "grid.")
         file = BytesIO()
@@ -284,7 +290,6 @@ def script(name: str) -> str:
     return f"{module(name)}{_shortened(_SHIM).replace('NAME', name)}"
 
 
-@cache
 def module(name: str) -> str:
     """Return a module of the folder `live` as one file, with all that it imports inside it.
 
@@ -298,6 +303,17 @@ def module(name: str) -> str:
     str
         JavaScript.
     """
+    return _joined(one_of("name", name, _names()))
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    files = (resources.files("phase_utils.chapters") / "live").iterdir()
+    return tuple(sorted(f.name.removesuffix(".js") for f in files if f.name.endswith(".js")))
+
+
+@cache
+def _joined(name: str) -> str:
     return "\n".join(_shortened(source) for source in _sources(name, {}).values())
 
 
@@ -348,6 +364,7 @@ def _two_modes() -> Moments:
 
 
 def _state(moments: Moments, depth: Any, noise_factor: Any) -> dict[str, Any]:
+    instance("moments", moments, Moments, "a Moments or None")
     if moments.k != 1 or moments.signal == 0:
         raise ValueError(
             f"moments must have one output and E[xy] != 0, got k = {moments.k}, "

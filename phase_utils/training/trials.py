@@ -28,9 +28,9 @@ def copied(model: Any) -> nn.Module:
         ) from error
 
 
-def applied(model: Callable[[Tensor], Any], x: Tensor) -> Any:
+def applied(model: Callable[[Tensor], Any], x: Tensor, after: str = "") -> Any:
     """The output of a model for samples, or ValueError where they do not fit to each other."""
-    return tried(f"model must take the x of data, {_size(x)}", model, x)
+    return tried(f"model must take the x of data{after}, {_size(x)}", model, x)
 
 
 def compared(loss_fn: LossFunction, output: Any, y: Tensor) -> Tensor:

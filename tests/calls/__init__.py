@@ -1,5 +1,5 @@
 """A valid call of everything public, and wrong values: what `test_refusals.py` is made of."""
 
-from calls import diagnosis, sweeps, training
+from calls import chapters, diagnosis, running, sweeps, training
 
-CALLS = training.CALLS | sweeps.CALLS | diagnosis.CALLS
+CALLS = training.CALLS | sweeps.CALLS | diagnosis.CALLS | chapters.CALLS | running.CALLS

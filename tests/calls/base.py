@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,15 @@ import phase_utils as pu
 
 Labels = frozenset[str]
 Function = Callable[..., Any]
-Inside = tuple[str, Callable[[Any], Any], Labels]
+
+
+class Inside(NamedTuple):
+    """How a wrong value gets inside of a valid argument; `named` is who else may be to blame."""
+
+    argument: str
+    enter: Callable[[Any], Any]
+    answers: Labels
+    named: str = ""
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,7 @@ class Call:
 
     make : returns the function and its arguments by name, anew each time.
     answers : argument -> labels of the values in `values.WRONG` that are legitimate there.
-    inside : label -> (argument, how a wrong value enters the valid one, labels as above).
+    inside : label -> how a wrong value enters a valid one.
     nan : the fields of the answer that may hold nan, "" for the answer itself.
     """
 
@@ -127,7 +135,7 @@ def entry(argument: str, place: int, valid: Any, answers: Labels = NOTHING) -> d
     def replaced(wrong: Any) -> Any:
         return [*valid[:place], wrong, *valid[place + 1 :]]
 
-    return {f"{argument}[{place}]": (argument, replaced, answers)}
+    return {f"{argument}[{place}]": Inside(argument, replaced, answers)}
 
 
 def pair(x: Labels = NOTHING, y: Labels = NOTHING) -> dict[str, Inside]:

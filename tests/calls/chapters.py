@@ -1,0 +1,213 @@
+"""Valid calls of what the chapters of the book are made with."""
+
+from functools import wraps
+from typing import Any
+
+import matplotlib.pyplot as plt
+import torch
+
+import phase_utils as pu
+from calls.base import (
+    CAP,
+    FLAG,
+    FRACTION,
+    NAME,
+    NON_NEGATIVE,
+    NONE,
+    NOTHING,
+    POSITIVE,
+    SEED,
+    Call,
+    Inside,
+    X,
+    Y,
+    entry,
+    labels,
+    model,
+    pair,
+    squared,
+)
+
+COLUMNS = {"target": labels("''"), "inputs": labels("[]", "()"), "drop": labels("[]", "()")}
+SIZE = labels("1.5", "array ()", "tensor ()")  # inches
+FIGURE = {"width": SIZE, "height": SIZE}
+ANY_NUMBER = NON_NEGATIVE | labels("-1", "nan", "inf", "fraction", "10**400", "1j", "True")
+LIVE = {
+    "moments": NONE | {"Moments"},
+    "gamma": NONE | labels("array ()", "tensor ()"),
+    "depth": labels("1.5"),
+    "noise_factor": labels("1.5"),
+}
+CLAIM = "Eq-1"
+
+
+def closing(function: Any) -> Any:
+    """A function that draws, after which no figure is open."""
+
+    @wraps(function)
+    def drawn(*args: Any, **options: Any) -> None:
+        try:
+            function(*args, **options)
+        finally:
+            plt.close("all")
+
+    return drawn
+
+
+def ledger() -> Any:
+    return pu.claims.Ledger("01_formalism", "smoke")
+
+
+def axes() -> Any:
+    return plt.figure().subplots()
+
+
+CALLS = {
+    "images": Call(
+        lambda: (pu.images, {"name": "digits"}),
+        {
+            "name": NOTHING,
+            "root": NAME | labels("Path", "''") - {"long text"},
+            "download": FLAG,
+        },
+    ),
+    "train_minibatches": Call(
+        lambda: (
+            pu.train_minibatches,
+            {"model": model(), "loss_fn": squared, "data": (X, Y), "epochs": 2, "batch_size": 4},
+        ),
+        {
+            "model": labels("module"),
+            "loss_fn": NOTHING,
+            "data": NOTHING,
+            "epochs": NOTHING,
+            "gamma": NON_NEGATIVE,
+            "decayed": NONE,
+            "batch_size": CAP,
+            "optimiser": NOTHING,
+            "learning_rate": POSITIVE,
+            "momentum": FRACTION | {"0"},
+            "schedule": NOTHING,
+            "augment": NONE | {"module without weights"},
+            "seed": SEED,
+            "device": NOTHING,
+            "checkpoint": NONE | labels("'x'", "'1'", "Path"),
+            "progress": FLAG,
+        },
+        {**pair(), **entry("decayed", 0, ["0.weight"])},
+    ),
+    "ResNet18": Call(
+        lambda: (pu.ResNet18, {"channels": 1, "outputs": 2, "width": 1}),
+        {
+            "channels": NOTHING,
+            "outputs": NOTHING,
+            "width": NOTHING,
+            "normalisation": NOTHING,
+            "eps": POSITIVE,
+        },
+    ),
+    "ResNet18.features": Call(
+        lambda: (pu.ResNet18(1, 2, width=1).features, {"x": torch.ones(2, 1, 4, 4)}),
+        {"x": NOTHING},
+    ),
+    "ResNet18.forward": Call(
+        lambda: (pu.ResNet18(1, 2, width=1).forward, {"x": torch.ones(2, 1, 4, 4)}), {"x": NOTHING}
+    ),
+    "claims.definitions": Call(lambda: (pu.claims.definitions, {})),
+    "claims.Ledger": Call(
+        lambda: (pu.claims.Ledger, {"chapter": "01_formalism", "tier": "smoke"}),
+        {"chapter": NOTHING, "tier": NOTHING},
+    ),
+    "claims.Ledger.check": Call(
+        lambda: (
+            ledger().check,
+            {"claim": CLAIM, "measured": 0.5, "expected": 0.5, "route": "by hand"},
+        ),
+        {
+            "claim": NOTHING,
+            "measured": ANY_NUMBER,
+            "expected": ANY_NUMBER,
+            "route": NAME | {"null byte"},
+            "tolerance": NON_NEGATIVE,
+            "relative": FLAG,
+            "what": NAME | labels("''", "null byte"),
+            "reduced": NAME | labels("''", "null byte"),
+        },
+        {"tolerance of a tier": Inside("tolerance", lambda wrong: {"smoke": wrong}, NON_NEGATIVE)},
+    ),
+    "claims.Ledger.not_applicable": Call(
+        lambda: (ledger().not_applicable, {"claim": CLAIM, "reason": "why"}),
+        {"claim": NOTHING, "reason": NAME | {"null byte"}},
+    ),
+    "claims.Ledger.untested": Call(
+        lambda: (ledger().untested, {"claim": CLAIM, "reason": "why"}),
+        {"claim": NOTHING, "reason": NAME | {"null byte"}},
+    ),
+    "claims.Ledger.missing": Call(lambda: (ledger().missing, {})),
+    "claims.Ledger.summary": Call(lambda: (ledger().summary, {})),
+    "data.load": Call(
+        lambda: (pu.data.load, {"data": "teacher"}),
+        {"data": NOTHING, **COLUMNS, "seed": SEED},
+        entry("inputs", 0, ["a"]) | entry("drop", 0, ["a"]),
+    ),
+    "data.pair": Call(
+        lambda: (pu.data.pair, {"data": "teacher"}),
+        {"data": NOTHING, "compare": NOTHING, "compare_target": labels("''"), **COLUMNS}
+        | {"seed": SEED},
+    ),
+    "data.check": Call(
+        lambda: (pu.data.check, {"data": "teacher"}),
+        {"data": NOTHING, "compare": NOTHING, "compare_target": labels("''"), **COLUMNS}
+        | {"also": labels("[]", "()", "['a', 'a']")},
+    ),
+    "plotting.use_style": Call(lambda: (pu.plotting.use_style, {})),
+    "plotting.depth_style": Call(
+        lambda: (pu.plotting.depth_style, {"depth": 2}), {"depth": labels("0", "10**9")}
+    ),
+    "plotting.panels": Call(
+        lambda: (closing(pu.plotting.panels), {"columns": 2}), {"columns": NOTHING, **FIGURE}
+    ),
+    "plotting.residual_panels": Call(
+        lambda: (closing(pu.plotting.residual_panels), {"columns": 2}),
+        {"columns": NOTHING, **FIGURE},
+    ),
+    "plotting.mark": Call(
+        lambda: (closing(pu.plotting.mark), {"axes": axes(), "x": 0.5, "label": "here"}),
+        {
+            "axes": labels("[]", "()", "array (0,)"),
+            "x": NON_NEGATIVE | {"-1"},
+            "label": NAME | labels("''", "null byte"),
+            "colour": labels("'1'"),
+        },
+        entry("axes", 0, [None]),
+    ),
+    "provenance.record": Call(
+        lambda: (pu.provenance.record, {"ledger": ledger(), "seed": 0}),
+        {"ledger": NOTHING, "seed": SEED, "device": NOTHING},
+    ),
+    "widgets.landscape": Call(
+        lambda: (pu.widgets.landscape, {}),
+        {**LIVE, "anisotropy": labels("0", "array ()", "tensor ()", "1e-308")},
+    ),
+    "widgets.equation_of_state": Call(lambda: (pu.widgets.equation_of_state, {}), LIVE),
+    "widgets.phase_diagram": Call(
+        lambda: (pu.widgets.phase_diagram, {}), {**LIVE, "B": labels("array ()", "tensor ()")}
+    ),
+    "widgets.module": Call(lambda: (pu.widgets.module, {"name": "landscape"}), {"name": NOTHING}),
+    "widgets.LiveFigure": Call(
+        lambda: (
+            pu.widgets.LiveFigure,
+            {"name": "landscape", "state": {}, "description": "d", "draw": lambda *_: None},
+        ),
+        {
+            "name": NOTHING,
+            "state": labels("{}", "{'a': 1}"),
+            "description": NAME | labels("''", "null byte"),
+            "draw": labels("lambda", "lambda of any", "hostile", "module")
+            | {"module without weights"},
+        },
+    ),
+    "widgets.LiveFigure.static": Call(
+        lambda: (closing(pu.widgets.landscape().static), {"form": "svg"}), {"form": NOTHING}
+    ),
+}

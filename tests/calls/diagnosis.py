@@ -11,6 +11,7 @@ from calls.base import (
     POSITIVE,
     SEED,
     Call,
+    Inside,
     X,
     Y,
     entry,
@@ -97,7 +98,7 @@ CALLS = {
         {
             **pair(),
             **entry("parameters", 0, ["0.weight"]),
-            "loss_fn of a dict": ("loss_fn", lambda wrong: {"a": wrong}, NOTHING),
+            "loss_fn of a dict": Inside("loss_fn", lambda wrong: {"a": wrong}, NOTHING),
         },
     ),
     "RescaledLandscape.total": Call(

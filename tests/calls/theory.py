@@ -16,6 +16,7 @@ from calls.base import (
     VECTOR,
     WHOLE,
     Call,
+    Inside,
     X,
     entry,
     labels,
@@ -107,8 +108,10 @@ CALLS = {
             "penalty_power": POSITIVE | VECTOR,
         },
         {
-            "moments of a dict": ("moments", lambda wrong: {"a": wrong}, labels("Moments")),
-            "moments of a function": ("moments", lambda wrong: lambda: wrong, labels("Moments")),
+            "moments of a dict": Inside("moments", lambda wrong: {"a": wrong}, labels("Moments")),
+            "moments of a function": Inside(
+                "moments", lambda wrong: lambda: wrong, labels("Moments")
+            ),
             **entry("gamma", 0, (0.1, 0.2), NON_NEGATIVE),
         },
     ),
