@@ -18,8 +18,9 @@ MOST_NUMBERS = 2**30  # in one array of float64: 8 GiB
 MOST_LAYERS = 10_000
 MOST_STEPS = 10**8  # that are all taken, not a bound
 
+LONGEST = 100  # characters of a value in a message
 _REPR = reprlib.Repr()
-_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 60
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = LONGEST
 
 
 def numeric(
@@ -194,4 +195,4 @@ def shown(value: Any) -> str:
         words = " ".join(_REPR.repr(value).split())
     except Exception:  # an object's own repr may raise anything
         words = f"a {type(value).__name__}"
-    return words if len(words) <= 60 else f"{words[:57]}..."
+    return words if len(words) <= LONGEST else f"{words[: LONGEST - 3]}..."

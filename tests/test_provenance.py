@@ -3,26 +3,26 @@
 import platform
 import time
 from importlib import metadata
-from types import SimpleNamespace
 
 import pytest
 import torch
 from bs4 import BeautifulSoup
 
-from phase_utils.chapters import provenance
+from phase_utils.chapters import claims, provenance
 from phase_utils.training import devices
 
 
 def ledger(started=None):
-    return SimpleNamespace(
-        chapter="00_demo", tier="smoke", started=time.perf_counter() if started is None else started
-    )
+    made = claims.Ledger("01_formalism", "smoke")
+    if started is not None:
+        made.started = started
+    return made
 
 
 def test_seed_device_versions_and_time_are_recorded():
     begun = time.perf_counter() - 100
     rows = dict(provenance.record(ledger(begun), seed=7, device="cpu", data="teacher").rows)
-    assert (rows["chapter"], rows["tier"], rows["seed"]) == ("00_demo", "smoke", "7")
+    assert (rows["chapter"], rows["tier"], rows["seed"]) == ("01_formalism", "smoke", "7")
     assert (rows["data"], rows["device"], rows["Python"]) == (
         "teacher",
         "cpu",

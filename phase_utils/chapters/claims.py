@@ -156,7 +156,8 @@ class Ledger:
             For a claim of another chapter, no route, and shapes that differ.
         """
         self._definition(claim)
-        non_empty("route", route)  # how the expected value was found
+        if not text("route", route).strip():
+            raise ValueError(f"route of {claim} must say how the expected value was found")
         relative, what = flag("relative", relative), text("what", what)
         reduced = text("reduced", reduced)
         if isinstance(tolerance, Mapping):

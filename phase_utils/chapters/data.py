@@ -311,7 +311,7 @@ def _told_apart(one: Path, other: Path) -> tuple[str, str]:
 def _read(data: str, selection: tables.Selection, known: Sequence[str]) -> tables.Samples | None:
     """The standardised samples of a file; None for the `known` names of data that are built in."""
     argument = selection.of
-    if text(argument, data) in known:
+    if isinstance(data, str) and data in known:
         for name, chosen in selection.named().items():
             if chosen:
                 raise ValueError(
@@ -319,10 +319,10 @@ def _read(data: str, selection: tables.Selection, known: Sequence[str]) -> table
                     f"got {shown(', '.join(chosen))}"
                 )
         return None
-    if not data.lower().endswith(DATA_SUFFIXES):
+    if not isinstance(data, str) or not data.lower().endswith(DATA_SUFFIXES):
         raise ValueError(
             f"{argument} must be {', '.join(known)}, or {DATA_FILES}, got {shown(data)}"
-            f"{suggestion(data[:100], known)}"
+            f"{suggestion(shown(data), known)}"
         )
     path = local_path(argument, data)
     if not path.is_file():

@@ -275,7 +275,7 @@ def find(name: str, folder: str | Path | None = None) -> Chapter:
     """
     place = "" if folder is None else " in the folder that is given"
     folder = checked_folder(folder)
-    if not isinstance(name, str) or not name or len(name) > LONGEST_NAME:
+    if not isinstance(name, str) or len(name) > LONGEST_NAME:
         raise ChapterError(f"name must be that of a chapter, or its number, got {shown(name)}")
     known = names(folder)
     short = {stem.partition("_")[2]: stem for stem in known}

@@ -19,7 +19,7 @@ from phase_utils._check import Array, flag, function, integer, kind, names, one_
 from phase_utils.chapters import checkpoints
 from phase_utils.training import devices
 from phase_utils.training.tensors import samples
-from phase_utils.training.trials import applied, compared, copied, tried
+from phase_utils.training.trials import applied, checked, compared, tried
 
 OPTIMISERS = ("sgd", "adam")
 SCHEDULES = ("constant", "cosine")
@@ -145,11 +145,12 @@ def train_minibatches(
     one_of("schedule", schedule, SCHEDULES)
     flag("progress", progress)
     place = devices.resolve(device)
-    trial = copied(model).to(place)
-    x, y = _samples(data, trial, place)
-    groups = _groups(model, gamma, decayed)
-    _try(trial, loss_fn, augment, x[:batch_size], y[:batch_size])
+    x, y = _samples(data, checked(model), place)
+    function("loss_fn", loss_fn, "the model's output and y")
+    if augment is not None:
+        function("augment", augment, "the images of a batch")
     model.to(place)
+    groups = _groups(model, gamma, decayed)
     choice = (
         torch.optim.SGD(groups, lr=rate, momentum=momentum)
         if optimiser == "sgd"
@@ -178,7 +179,8 @@ def train_minibatches(
             saved = held.enter_context(checkpoints.opened(checkpoint, identity, model, choice))
             losses = saved.load()
         bar = held.enter_context(_bar(epochs, len(losses), progress))
-        for epoch in range(len(losses), epochs):
+        resumed = len(losses)
+        for epoch in range(resumed, epochs):
             if losses and not np.isfinite(losses[-1]):
                 break
             stream = torch.Generator()  # on the CPU: the same order on every device
@@ -189,8 +191,11 @@ def train_minibatches(
                 for i, rows in enumerate(order.tensor_split(batches)):
                     _set_rate(choice, rate, schedule, (epoch + i / batches) / epochs)
                     choice.zero_grad()
-                    images = x[rows] if augment is None else augment(x[rows])
-                    loss = loss_fn(model(images), y[rows])
+                    if i == 0 and epoch == resumed:
+                        loss = _first(model, loss_fn, augment, x[rows], y[rows])
+                    else:
+                        images = x[rows] if augment is None else augment(x[rows])
+                        loss = loss_fn(model(images), y[rows])
                     loss.backward()
                     choice.step()
                     total += loss.detach() * len(rows)
@@ -229,17 +234,17 @@ def _samples(data: Any, model: nn.Module, place: torch.device) -> tuple[Tensor, 
     return x, y
 
 
-def _try(model: nn.Module, loss_fn: Any, augment: Any, x: Tensor, y: Tensor) -> None:
-    """One batch through a copy of the model: what does not fit is refused before it is trained."""
-    function("loss_fn", loss_fn, "the model's output and y")
-    with _drawing_from(torch.Generator(), x.device), torch.no_grad():
-        if augment is not None:
-            function("augment", augment, "the images of a batch")
-            x = tried("augment must take the images of a batch", augment, x)
-            if not isinstance(x, Tensor):
-                raise ValueError(f"augment must return a tensor, got {kind(x)}")
-        after = " as augment returns it" if augment is not None else ""
-        compared(loss_fn, applied(model, x, after), y)
+def _first(model: nn.Module, loss_fn: Any, augment: Any, x: Tensor, y: Tensor) -> Tensor:
+    """The loss of the first batch; what does not fit is refused before anything is trained."""
+    after = ""
+    if augment is not None:
+        x, after = tried("augment must take the images of a batch", augment, x), ", augmented"
+        if not isinstance(x, Tensor):
+            raise ValueError(f"augment must return a tensor, got {kind(x)}")
+    loss = compared(loss_fn, applied(model, x, after), y)
+    if not loss.requires_grad:
+        raise ValueError("loss_fn must be differentiable by torch, got a constant")
+    return loss
 
 
 def _groups(model: nn.Module, gamma: float, decayed: Iterable[str] | None) -> list[dict[str, Any]]:

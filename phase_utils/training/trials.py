@@ -12,16 +12,21 @@ from phase_utils._check import instance, shown
 LossFunction = Callable[[Any, Any], Tensor]
 
 
-def copied(model: Any) -> nn.Module:
-    """A copy of a module whose parameters are there, and finite, or ValueError."""
+def checked(model: Any) -> nn.Module:
+    """Return a module whose parameters are there, real and finite, or raise ValueError."""
     instance("model", model, nn.Module, "a torch.nn.Module")
     for name, parameter in model.named_parameters():
         if isinstance(parameter, nn.parameter.UninitializedParameter) or parameter.is_meta:
             raise ValueError(f"model must have numbers in all its parameters, got none in {name}")
         if parameter.is_complex() or not parameter.isfinite().all():
             raise ValueError(f"model must have finite real parameters, got others in {name}")
+    return model
+
+
+def copied(model: Any) -> nn.Module:
+    """A copy of a module as `checked` takes it, or ValueError."""
     try:
-        return deepcopy(model)
+        return deepcopy(checked(model))
     except Exception as error:  # a module's own copying may raise anything
         raise ValueError(
             f"model must be a module that deepcopy copies, got {_said(error)}"
