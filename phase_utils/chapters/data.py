@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from phase_utils._check import Array, integer, listing, shown, text
+from phase_utils._check import Array, integer, listing, text
+from phase_utils._check import shown as brief
 from phase_utils._files import local_path
 from phase_utils.chapters import archives, plain_markdown, tables
 from phase_utils.chapters.parameters import DATA_FILES, DATA_SUFFIXES, suggestion
@@ -272,8 +273,8 @@ def _read_pair(
     compare, compare_target = text("compare", compare), text("compare_target", compare_target)
     if compare_target and compare in ("none", *known):
         raise ValueError(
-            f"compare_target names the label in a file, but compare is {shown(compare)}, "
-            f"got {shown(compare_target)}"
+            f"compare_target names the label in a file, but compare is {brief(compare)}, "
+            f"got {brief(compare_target)}"
         )
     same = _same(data, compare, known)
     name = data if first is None else Path(data).name
@@ -316,13 +317,13 @@ def _read(data: str, selection: tables.Selection, known: Sequence[str]) -> table
             if chosen:
                 raise ValueError(
                     f"{name} chooses from a file, but {argument} is {data!r}, which is built in, "
-                    f"got {shown(', '.join(chosen))}"
+                    f"got {brief(', '.join(chosen))}"
                 )
         return None
     if not isinstance(data, str) or not data.lower().endswith(DATA_SUFFIXES):
         raise ValueError(
-            f"{argument} must be {', '.join(known)}, or {DATA_FILES}, got {shown(data)}"
-            f"{suggestion(shown(data), known)}"
+            f"{argument} must be {', '.join(known)}, or {DATA_FILES}, got {brief(data)}"
+            f"{suggestion(brief(data), known)}"
         )
     path = local_path(argument, data)
     if not path.is_file():

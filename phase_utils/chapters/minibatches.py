@@ -238,7 +238,8 @@ def _first(model: nn.Module, loss_fn: Any, augment: Any, x: Tensor, y: Tensor) -
     """The loss of the first batch; what does not fit is refused before anything is trained."""
     after = ""
     if augment is not None:
-        x, after = tried("augment must take the images of a batch", augment, x), ", augmented"
+        after = " that augment returns"
+        x = tried("augment must take the images of a batch", augment, x)
         if not isinstance(x, Tensor):
             raise ValueError(f"augment must return a tensor, got {kind(x)}")
     loss = compared(loss_fn, applied(model, x, after), y)

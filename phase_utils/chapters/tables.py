@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from phase_utils._check import Array, listing, text
+from phase_utils._check import Array, listing, shown
 from phase_utils.chapters.delimited import Delimited
 from phase_utils.chapters.parameters import suggestion
 
@@ -89,7 +89,8 @@ def select(
     ValueError
         For anything that is no name, or no list of names.
     """
-    target = text("target", target)
+    if not isinstance(target, str):
+        raise ValueError(f"target must be the name of a column, got {shown(target)}")
     inputs = listing("inputs", inputs, "names of columns")
     return Selection(target, inputs, listing("drop", drop, "names of columns"), of)
 
