@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Reals = float | Sequence[float] | NDArray[Any]
 Integers = int | Sequence[int] | NDArray[Any]
-Wanted = TypeVar("Wanted")
+Kind = TypeVar("Kind")
 
 LARGEST_INTEGER = 2**53  # above it float64, which carries integers in arrays, skips some
 # what is asked for beyond these is taken for a slip
@@ -177,7 +177,7 @@ def function(name: str, value: Any, of: str) -> Callable[..., Any]:
     return value
 
 
-def instance(name: str, value: Any, wanted: type[Wanted], what: str) -> Wanted:
+def instance(name: str, value: Any, wanted: type[Kind], what: str) -> Kind:
     """Return `value` if it is `wanted`; `what` says in words what is wanted, and how it is made."""
     if not isinstance(value, wanted):
         raise ValueError(f"{name} must be {what}, got {kind(value)}")

@@ -17,7 +17,7 @@ import papermill
 from nbformat import NotebookNode
 
 from phase_utils import chapters
-from phase_utils.chapters import execution
+from phase_utils.chapters import execution, vocabulary
 
 FOLDER = Path(__file__).parent / "reference"
 CHECKED = "nbval-check-output"
@@ -74,7 +74,7 @@ def reference(name: str, folder: Path | None = None) -> NotebookNode:
     executed, error = execution.execute(chapter.notebook(), chapter.values(tier="smoke"))
     if error:
         raise ValueError(f"{name}: a cell failed\n{error}")
-    failing = [c.get("id") for c in execution.claims(executed) if c.get("state") == "fail"]
+    failing = vocabulary.failing(execution.claims(executed))
     if failing:
         raise ValueError(f"{name}: claims failed: {failing}")
     nb = nbformat.v4.new_notebook()

@@ -139,7 +139,7 @@ def test_a_file_that_cannot_be_opened(tmp_path):
 
 
 def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "LARGEST", 10**6)
+    monkeypatch.setattr(archives, "MOST_BYTES", 10**6)
     bomb = npz(x=np.zeros((10**5, 2)), y=np.zeros(10**5))
     assert len(bomb) < 10**4
     monkeypatch.setattr(zipfile.ZipExtFile, "read", limited(zipfile.ZipExtFile.read))

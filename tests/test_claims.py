@@ -1,10 +1,14 @@
 """The ledger: checks that can fail, results that travel, definitions that are well formed."""
 
+import ast
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from phase_utils.chapters import claims, execution
+from phase_utils.chapters import claims, execution, vocabulary
 
 
 @pytest.fixture
@@ -48,11 +52,11 @@ def test_the_line_is_stable_and_the_data_complete(ledger):
     (first, varying), (second, _) = (line._repr_mimebundle_() for line in ledger.shown)
     assert first == second
     assert "0.125" in first["text/plain"]
-    data = first[claims.MIME]
+    data = first[vocabulary.MIME]
     assert (data["id"], data["state"], data["route"]) == ("Eq-0", "pass", "by hand")
-    assert data | varying[claims.MIME] == ledger.results[0]
-    assert varying[claims.MIME]["measured"] == 0.125 + 1e-13
-    assert varying[claims.MIME]["seconds"] >= 0
+    assert data | varying[vocabulary.MIME] == ledger.results[0]
+    assert varying[vocabulary.MIME]["measured"] == 0.125 + 1e-13
+    assert varying[vocabulary.MIME]["seconds"] >= 0
     output = new_output("display_data", data=first, metadata=varying)
     nb = new_notebook(cells=[new_code_cell("", outputs=[output])])
     assert execution.claims(nb) == [ledger.results[0]]
@@ -114,9 +118,9 @@ def test_a_smaller_run_says_so_but_does_not_hide_a_failure(ledger):
     ledger.untested("Eq-0", "needs a GPU")
     states = [result["state"] for result in ledger.results]
     assert states == ["reduced size", "fail", "untested"]
-    assert set(states) <= set(execution.CLAIM_STATES)
+    assert set(states) <= set(vocabulary.STATES)
     assert ledger.results[0]["reason"] == "8 x 8 images"
-    assert ledger.summary() == "1 claims, 3 checks: 1 reduced size, 1 fail, 1 untested"
+    assert ledger.summary() == "1 claims, 3 checks: 1 reduced size, 1 untested, 1 fail"
 
 
 @pytest.mark.parametrize(
@@ -140,3 +144,42 @@ def test_definitions_are_complete(definition):
     assert len(definition.statement) > 10
     needs = definition.verdict in ("corrected", "refuted")
     assert bool(definition.printed and definition.corrected and definition.consequence) == needs
+
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = [*(ROOT / "phase_utils").rglob("*.py"), *(ROOT / "book").rglob("*.py")]
+WORDS = {vocabulary.MIME, *vocabulary.VERDICTS, *vocabulary.STATES}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_words_of_claims_stand_in_one_file(path):
+    if path.stem == "vocabulary":
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    words = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)]
+    assert [w for w in words if isinstance(w, str) and w in WORDS] == []
+    lists = [n for n in ast.walk(tree) if isinstance(n, ast.Tuple | ast.List | ast.Set)]
+    sizes = [{e.value for e in n.elts if isinstance(e, ast.Constant)} for n in lists]
+    assert [s for s in sizes if len(s & set(vocabulary.TIERS)) > 1] == []
+
+
+def test_every_state_of_a_run_has_its_look():
+    style = (ROOT / "book" / "_static" / "custom.css").read_text(encoding="utf-8")
+    looks = {state.replace(" ", "-") for state in vocabulary.STATES}
+    assert set(re.findall(r"\.claim-line-([a-z-]+)", style)) == looks - {"pass"}  # that of any line
+
+
+@pytest.mark.parametrize(
+    ("states", "shown"),
+    [
+        ([], "untested"),
+        (["pass", "reduced size", "pass"], "reduced size"),
+        (["reduced size", "not applicable"], "not applicable"),
+        (["not applicable", "untested"], "untested"),
+        (["untested", "of a later version"], "of a later version"),
+        (["fail", "of a later version"], "fail"),
+    ],
+)
+def test_a_claim_is_in_the_worst_state_of_its_checks(states, shown):
+    assert vocabulary.worst(states) == vocabulary.worst(states[::-1]) == shown
+    assert vocabulary.ranked(["pass", *states])[0] == "pass"

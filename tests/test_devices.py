@@ -153,7 +153,7 @@ def test_graphs_take_the_same_steps(device, method, monkeypatch):
     original = graphs.Ticks._captured
     monkeypatch.setattr(graphs.Ticks, "_captured", lambda *a: captured.append(1) or original(*a))
     for patience in (0, 10**9):
-        monkeypatch.setattr(graphs, "PATIENCE", patience)
+        monkeypatch.setattr(graphs, "PAYS_AFTER", patience)
         results.append(pu.train(network, init, gammas, chosen))
         replayed = len(captured)
         captured.clear()

@@ -7,7 +7,7 @@ from problems import Isotropic, anisotropic
 from scipy.integrate import solve_ivp
 
 import phase_utils as pu
-from phase_utils.training.descents import Adam, Flow, FullBatch, HeavyBall, Minibatches, hashed
+from phase_utils.training.descents import Adam, Flow, FullBatch, HeavyBall, RandomBatch, hashed
 from phase_utils.training.minimisers import ADVICE
 from phase_utils.training.quasi_newton import Lbfgs
 from phase_utils.training.train import flat_evaluate
@@ -164,7 +164,7 @@ def test_a_module_has_any_loss_and_parameters_without_decay():
 
 
 def test_minibatches_of_all_networks_come_from_their_own_streams():
-    batches, seen = Minibatches(5, 100), []
+    batches, seen = RandomBatch(5, 100), []
     state = {"stream": hashed(torch.arange(4)), "x": torch.zeros(4, 1), "gamma": torch.zeros(4)}
 
     def evaluate(_x, _gamma, rows):

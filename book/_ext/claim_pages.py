@@ -21,12 +21,19 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from phase_utils.chapters import claims, execution
+from phase_utils.chapters.vocabulary import (
+    FAIL,
+    NOT_APPLICABLE,
+    PASS,
+    REDUCED,
+    STATES,
+    UNTESTED,
+    VERDICTS,
+    worst,
+)
 
 PAGES = ("book/introduction", "book/status", "book/corrections")
-VERDICTS = ("confirmed", "corrected", "refuted", "extended")
-# from the worst to the best: the state of a claim with several checks is that of its worst
-STATES = ("fail", "untested", "not applicable", "reduced size", "pass")
-SHORT = {"not applicable": "n/a", "reduced size": "reduced"}
+SHORT = {NOT_APPLICABLE: "n/a", REDUCED: "reduced"}
 
 logger = logging.getLogger(__name__)
 Result = dict[str, Any]
@@ -94,8 +101,7 @@ class Book:
 
     def state(self, definition: claims.Definition) -> str:
         """Return the worst state among the checks of a claim."""
-        states = [r["state"] for r in self.of_claim(definition)]
-        return min(states, key=STATES.index, default="untested")
+        return worst(r["state"] for r in self.of_claim(definition))
 
     def tier(self, chapter: str) -> str:
         """Return the tier at which the chapter ran."""
@@ -109,7 +115,7 @@ class Book:
     def problems(self) -> Iterable[str]:
         """Return what must fail the build."""
         for d in self.definitions:
-            if self.state(d) == "fail":
+            if self.state(d) == FAIL:
                 yield f"claim {d.id} of {d.chapter} failed"
             elif not self.of_claim(d):
                 yield f"claim {d.id} is not checked by its chapter {d.chapter}"
@@ -169,7 +175,7 @@ class ClaimStatus(Generated):
         # a verdict or a state that does not occur would be a column of zeros
         found = {d.verdict for d in book.definitions} | {book.state(d) for d in book.definitions}
         verdicts = [v for v in VERDICTS if v in found]
-        states = ["pass", "fail"] + [s for s in STATES[1:-1] if s in found]
+        states = [s for s in STATES if s in found or s in (PASS, FAIL)]
         spent = [seconds for _, _, seconds in lines if seconds is not None]
         total = [nodes.paragraph("", "", nodes.strong(text="All"))]
         rows = []
@@ -200,7 +206,7 @@ class ClaimStatus(Generated):
         return section
 
     def _rows(self, book: Book, definition: claims.Definition) -> Iterable[list[list[nodes.Node]]]:
-        for i, result in enumerate(book.of_claim(definition) or [{"state": "untested"}]):
+        for i, result in enumerate(book.of_claim(definition) or [{"state": UNTESTED}]):
             first = i == 0
             route = result.get("route")
             reason = result.get("reason")

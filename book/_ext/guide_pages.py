@@ -14,6 +14,8 @@ from claim_pages import Book, Generated, claims_of
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from phase_utils.chapters.vocabulary import PASS
+
 
 class ChapterGuide(Generated):
     """One line `NN_name: its question` per chapter of the book, in any order."""
@@ -52,7 +54,7 @@ class ChapterGuide(Generated):
 
     def _passed(self, book: Book, names: list[str]) -> str:
         states = [book.state(d) for name in names for d in book.of(name)]
-        return f"{states.count('pass')} of {len(states)}"
+        return f"{states.count(PASS)} of {len(states)}"
 
     def _time(self, seconds: Iterable[float | None]) -> list[nodes.Node]:
         spent = [s for s in seconds if s is not None]

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from phase_utils.chapters.errors import ChapterError as ChapterError
-    from phase_utils.chapters.library import TIERS as TIERS
     from phase_utils.chapters.library import Chapter as Chapter
     from phase_utils.chapters.library import Run as Run
     from phase_utils.chapters.library import default_folder as default_folder
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from phase_utils.chapters.library import names as names
     from phase_utils.chapters.library import run as run
     from phase_utils.chapters.library import tiers as tiers
+    from phase_utils.chapters.vocabulary import TIERS as TIERS
 
 _LIBRARY = (
     "TIERS",

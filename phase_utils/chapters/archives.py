@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from phase_utils._check import Array
-from phase_utils.chapters.tables import LARGEST, Samples, Selection
+from phase_utils.chapters.tables import MOST_BYTES, Samples, Selection
 
 
 def read(path: Path, selection: Selection) -> Samples:
@@ -108,6 +108,6 @@ def _refusal(shape: tuple[int, ...], dtype: np.dtype[Any], held: int) -> str:
         return f"must hold real numbers, got type {dtype}"
     if min(shape, default=0) < 0 or count * dtype.itemsize != held:
         return f"must be whole, got a shape {shape} of {count * dtype.itemsize} bytes, and {held}"
-    if count * 8 > LARGEST:
-        return f"must be at most {LARGEST} bytes large, got shape {shape}"
+    if count * 8 > MOST_BYTES:
+        return f"must be at most {MOST_BYTES} bytes large, got shape {shape}"
     return ""

@@ -1,8 +1,8 @@
 """The claim ledger: what the paper states, with a check that could fail.
 
 `ledger/CHAPTER.toml` defines the claims of a chapter, which opens `Ledger(chapter, tier)` and
-checks them. Each check is displayed as one line and travels in the notebook's outputs under the
-mime type `MIME`, from which the book's status page and the tests collect it; what differs between
+checks them. Each check is displayed as one line and travels in the notebook's outputs under a mime
+type of its own, from which the book's status page and the tests collect it; what differs between
 two runs travels in the output's metadata, which no comparison of notebooks looks at. A failed claim
 does not stop the chapter.
 """
@@ -21,12 +21,20 @@ from IPython.display import display
 from numpy.typing import NDArray
 
 from phase_utils._check import flag, non_empty, one_of, scalar, shown, text
+from phase_utils.chapters.vocabulary import (
+    FAIL,
+    MIME,
+    NOT_APPLICABLE,
+    PASS,
+    REDUCED,
+    TIERS,
+    UNTESTED,
+    VERDICTS,
+    ranked,
+)
 from phase_utils.chapters.words import counted
 
-MIME = "application/vnd.phase-claims+json"
-TIERS = ("smoke", "book", "paper")
 VARYING = ("measured", "expected", "deviation", "seconds")  # to the last digit
-VERDICTS = ("confirmed", "corrected", "refuted", "extended")
 TIED = 1e-6  # relative difference of sizes that a computation may turn round
 SLACK = 1 / 77  # moves where a text changes away from the numbers that computations end on
 LEDGER = Path(__file__).with_name("ledger")
@@ -188,7 +196,7 @@ class Ledger:
             # of those that rounding alone tells apart, the first
             largest = int(np.argmax(sizes >= (1 - TIED) * np.max(sizes))) if want.size else 0
         # a comparison with nan is False: what is not a number cannot pass
-        state = "fail" if not deviation <= bound else "reduced size" if reduced else "pass"
+        state = FAIL if not deviation <= bound else REDUCED if reduced else PASS
         values = [_plain(v.reshape(-1)[largest]) if v.size else None for v in (got, want)]
         parts = [claim, state, *([what] if what else [])]
         size = abs(values[1]) if relative and isinstance(values[1], int | float) else 1.0
@@ -221,7 +229,7 @@ class Ledger:
         """
         self._definition(claim)
         non_empty("reason", reason)
-        self._record(claim, "not applicable", [claim, "not applicable", reason], reason=reason)
+        self._record(claim, NOT_APPLICABLE, [claim, NOT_APPLICABLE, reason], reason=reason)
 
     def untested(self, claim: str, reason: str) -> None:
         """Record that this run cannot test the claim, for want of data or machines.
@@ -235,7 +243,7 @@ class Ledger:
         """
         self._definition(claim)
         non_empty("reason", reason)
-        self._record(claim, "untested", [claim, "untested", reason], reason=reason)
+        self._record(claim, UNTESTED, [claim, UNTESTED, reason], reason=reason)
 
     def missing(self) -> list[str]:
         """Claims of this chapter that nothing has checked yet.
@@ -257,7 +265,7 @@ class Ledger:
             One line.
         """
         states = [result["state"] for result in self.results]
-        counts = [f"{states.count(s)} {s}" for s in dict.fromkeys(states)]
+        counts = [f"{states.count(s)} {s}" for s in ranked(states)]
         left = [f"{len(self.missing())} unchecked"] if self.missing() else []
         return f"{len(self.known)} claims, {len(states)} checks: " + ", ".join(counts + left)
 

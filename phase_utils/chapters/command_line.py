@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from phase_utils._extras import brought_by
 from phase_utils._files import Busy, NotWritten
 from phase_utils.chapters.errors import ChapterError
+from phase_utils.chapters.vocabulary import BOOK, TIERS, ranked
 
 if TYPE_CHECKING:
     from phase_utils.chapters.grid import Outcome
@@ -102,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=LITERAL",
         help="a parameter and its value; may be repeated, and wins over the tier",
     )
-    run.add_argument("--tier", choices=("smoke", "book", "paper"), help="size of the run")
+    run.add_argument("--tier", choices=TIERS, help="size of the run")
     run.add_argument("--out", default="runs", help="folder of the results (default: runs)")
     run.set_defaults(command=_run)
     grid = commands.add_parser(
@@ -129,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=LITERAL",
         help="a parameter that does not vary; may be repeated, and wins over the tier",
     )
-    grid.add_argument("--tier", choices=("smoke", "book", "paper"), help="size of the runs")
+    grid.add_argument("--tier", choices=TIERS, help="size of the runs")
     grid.add_argument("--out", help="folder of the results (default: runs/NN_name-grid)")
     grid.add_argument(
         "--dask", metavar="ADDRESS", help="scheduler of the Dask cluster that runs it"
@@ -153,8 +154,8 @@ def _show(options: argparse.Namespace, folder: Path | None) -> int:
     from phase_utils.chapters.parameters import DATA_FILES
 
     chapter = library.find(options.chapter, folder)
-    tiers = [tier for tier in ("smoke", "paper") if chapter.tiers.get(tier)]
-    rows = [["name", "type", "book", *tiers, "unit", "allowed", "help"]]
+    tiers = [tier for tier in TIERS if chapter.tiers.get(tier)]
+    rows = [["name", "type", BOOK, *tiers, "unit", "allowed", "help"]]
     for p in chapter.parameters:
         others = [chapter.tiers[tier].get(p.name) for tier in tiers]
         sizes = ["" if value is None else repr(value) for value in others]
@@ -261,8 +262,5 @@ def _pairs(option: str, texts: Sequence[str], chapter: "Chapter") -> dict[str, s
 
 
 def _summary(claims: Sequence[Any]) -> str:
-    from phase_utils.chapters.execution import CLAIM_STATES
-
     states = [str(claim.get("state")) for claim in claims]
-    named = [*CLAIM_STATES, *sorted(set(states) - set(CLAIM_STATES))]
-    return ", ".join(f"{states.count(s)} {s}" for s in named if s in states) or "none"
+    return ", ".join(f"{states.count(s)} {s}" for s in ranked(states)) or "none"

@@ -15,9 +15,9 @@ from phase_utils.chapters.parameters import DATA_FILES, DATA_SUFFIXES, suggestio
 from phase_utils.chapters.words import counted
 from phase_utils.theory.moments import Moments
 
-CHOICES = ("teacher", "diabetes", "digits")
-MOST_INPUTS = isqrt(tables.LARGEST // 8)  # so many have a matrix of second moments of that size
-ROUNDING = 16 * np.finfo(float).eps  # a column whose values differ less, relatively, is constant
+BUILT_IN = ("teacher", "diabetes", "digits")
+MOST_INPUTS = isqrt(tables.MOST_BYTES // 8)  # so many have a matrix of second moments of that size
+NO_SPREAD = 16 * np.finfo(float).eps  # a column whose values differ less, relatively, is constant
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def load(
     (10, 442)
     """
     seed = integer("seed", seed, minimum=0)
-    samples = _read(data, tables.select(target, inputs, drop), CHOICES)
+    samples = _read(data, tables.select(target, inputs, drop), BUILT_IN)
     return _task(data if samples is None else Path(data).name, samples, seed)
 
 
@@ -172,7 +172,7 @@ def pair(
     ['teacher', 'diabetes']
     """
     seed = integer("seed", seed, minimum=0)
-    found = _read_pair(data, compare, target, compare_target, inputs, drop, CHOICES)
+    found = _read_pair(data, compare, target, compare_target, inputs, drop, BUILT_IN)
     return {name: _task(name, samples, seed) for name, samples in found.items()}
 
 
@@ -255,7 +255,7 @@ def check(
     ValueError
         As `pair`.
     """
-    known = (*CHOICES, *listing("also", also))
+    known = (*BUILT_IN, *listing("also", also))
     _read_pair(data, compare, target, compare_target, inputs, drop, known)
 
 
@@ -342,8 +342,8 @@ def _standardised(file: str, samples: tables.Samples) -> tables.Samples:
             f"{file} must have at most {MOST_INPUTS} inputs, got {d}; choose by inputs"
         )
     x, y = _scaled(samples.x), _scaled(samples.y)
-    varying = np.ptp(x, axis=0) > ROUNDING
-    if np.ptp(y) <= ROUNDING:
+    varying = np.ptp(x, axis=0) > NO_SPREAD
+    if np.ptp(y) <= NO_SPREAD:
         raise ValueError(
             f"{file}: the label {samples.label!r} must vary, got {samples.y[0]:g} in every row"
         )

@@ -15,12 +15,11 @@ from nbformat import NotebookNode
 
 from phase_utils._files import FULL, NotWritten, write_atomic
 from phase_utils.chapters.scratch import PREFIX, scratch
+from phase_utils.chapters.vocabulary import MIME
 
-CLAIMS_MIME = "application/vnd.phase-claims+json"
 STATIC = (
     "PHASE_BOOK_STATIC"  # 1 in kernels whose outputs are kept: what they show must not need one
 )
-CLAIM_STATES = ("pass", "fail", "not applicable", "reduced size", "untested")
 _PATH_FREE = ("image/png", "image/jpeg", "application/pdf")
 _ANSI = r"\x1b\[[0-9;]*m"
 # An absolute path of two or more parts; the start must not continue a word, a URL or a tag.
@@ -95,9 +94,9 @@ def claims(nb: NotebookNode) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for cell in nb.cells:
         for output in cell.get("outputs", []):
-            if CLAIMS_MIME in output.get("data", {}):
-                varying = output.get("metadata", {}).get(CLAIMS_MIME, {})
-                found.append({**output.data[CLAIMS_MIME], **varying})
+            if MIME in output.get("data", {}):
+                varying = output.get("metadata", {}).get(MIME, {})
+                found.append({**output.data[MIME], **varying})
     return found
 
 
@@ -196,6 +195,6 @@ def _scrub(nb: NotebookNode) -> None:
                     output.data[mime] = scrub_text(content)
                 elif not isinstance(content, str):
                     output.data[mime] = json.loads(scrub_text(json.dumps(content)))
-            if CLAIMS_MIME in output.get("metadata", {}):
-                content = json.dumps(output.metadata[CLAIMS_MIME])
-                output.metadata[CLAIMS_MIME] = json.loads(scrub_text(content))
+            if MIME in output.get("metadata", {}):
+                content = json.dumps(output.metadata[MIME])
+                output.metadata[MIME] = json.loads(scrub_text(content))

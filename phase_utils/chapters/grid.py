@@ -27,6 +27,7 @@ from phase_utils.chapters import grid_page, library, results
 from phase_utils.chapters.errors import ChapterError, Interrupted
 from phase_utils.chapters.library import Chapter
 from phase_utils.chapters.parameters import Parameter, check_names
+from phase_utils.chapters.vocabulary import failing
 from phase_utils.sweeps.workers import checked_client, completed
 
 RECORD = "cell.json"
@@ -72,9 +73,8 @@ class Outcome:
 
     @property
     def failing(self) -> tuple[str, ...]:
-        """The ids of the claims that failed, each once."""
-        failed = [str(c.get("id", "?")) for c in self.claims if c.get("state") == "fail"]
-        return tuple(dict.fromkeys(failed))
+        """The ids of the claims that failed, in order, each once."""
+        return failing(self.claims)
 
 
 def axis(parameter: Parameter, text: str) -> list[Any]:

@@ -6,12 +6,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from phase_utils.chapters import policy
+from phase_utils.chapters.vocabulary import FAIL, worst
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-# what a row shows of a claim that was checked several times is the first of these
-ORDER = ("fail", "untested", "reduced size", "pass", "not applicable")
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font-family: system-ui, sans-serif; margin: 2rem auto; padding: 0 1rem; max-width: 80rem; }
@@ -55,8 +54,8 @@ number of checks.</caption>
 {%- if row.error -%}
 <td class="fail"><a href="#error-{{ row.number }}">a cell failed</a></td>
 {%- else %}<td>{{ "done" if row.ran else "not run yet" }}</td>{% endif -%}
-{%- for worst, text in row.states -%}
-<td{% if worst == "fail" %} class="fail"{% endif %}>{{ text }}</td>
+{%- for state, text in row.states -%}
+<td{% if state == fail %} class="fail"{% endif %}>{{ text }}</td>
 {%- endfor -%}
 </tr>
 {% endfor -%}
@@ -100,6 +99,7 @@ def page(title: str, names: Sequence[str], rows: Sequence[Row]) -> str:
         rows=shown,
         ran=sum(row.ran for row in rows),
         failed=[row for row in shown if row["error"]],
+        fail=FAIL,
     )
 
 
@@ -129,7 +129,6 @@ def _claim(row: Row, name: str) -> tuple[str, str]:
     states = [str(c.get("state")) for c in row.claims if str(c.get("id", "?")) == name]
     if not states:
         return "", "–"
-    named = [*ORDER, *sorted(set(states) - set(ORDER))]
-    worst = next(state for state in named if state in states)
-    count = states.count(worst)
-    return worst, worst if len(states) == 1 else f"{worst} ({count} of {len(states)})"
+    shown = worst(states)
+    count = states.count(shown)
+    return shown, shown if len(states) == 1 else f"{shown} ({count} of {len(states)})"

@@ -18,10 +18,10 @@ from torch import Tensor
 from phase_utils._check import flag, one_of
 from phase_utils._files import local_path
 
-CHOICES = ("digits", "mnist", "cifar10")
+IMAGE_SETS = ("digits", "mnist", "cifar10")
 TRAIN = 1500  # of the 1797 digits
 IDX_MAGIC = {1: 0x801, 3: 0x803}  # unsigned bytes in 1 and 3 dimensions
-RECORD = 1 + 3 * 32 * 32  # bytes of one image of CIFAR-10 with its label
+RECORD_BYTES = 1 + 3 * 32 * 32  # bytes of one image of CIFAR-10 with its label
 CIFAR_TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 
 
@@ -85,7 +85,7 @@ def images(name: str = "digits", *, root: str | Path = "", download: bool = Fals
     >>> tuple(digits.x.shape), tuple(digits.x_test.shape), digits.classes
     ((1500, 1, 8, 8), (297, 1, 8, 8), 10)
     """
-    one_of("name", name, CHOICES)
+    one_of("name", name, IMAGE_SETS)
     download = flag("download", download)
     place = Path() if isinstance(root, str) and not root else local_path("root", root)
     if name == "digits":
@@ -156,11 +156,11 @@ def _cifar(folder: Path, names: tuple[str, ...]) -> tuple[Any, Any]:
     parts = []
     for name in names:
         content = _bytes(folder / name)
-        if not content or len(content) % RECORD:
+        if not content or len(content) % RECORD_BYTES:
             raise ValueError(
-                f"{name} must hold records of {RECORD} bytes, got {len(content)} bytes"
+                f"{name} must hold records of {RECORD_BYTES} bytes, got {len(content)} bytes"
             )
-        parts.append(np.frombuffer(content, dtype=np.uint8).reshape(-1, RECORD))
+        parts.append(np.frombuffer(content, dtype=np.uint8).reshape(-1, RECORD_BYTES))
     records = np.concatenate(parts)
     return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0]
 

@@ -19,8 +19,8 @@ from phase_utils._files import local_path, recover, write_together
 from phase_utils.chapters import data, execution, export, results
 from phase_utils.chapters.errors import ChapterError, Interrupted
 from phase_utils.chapters.parameters import Parameter, check_values, parse_cell, suggestion
+from phase_utils.chapters.vocabulary import PAPER, SMOKE, TIERS, failing
 
-TIERS = ("smoke", "book", "paper")
 LONGEST_NAME = 200
 _OF_DATA = ("data", "compare", "target", "compare_target", "inputs", "drop")
 _FILE = re.compile(r"(\d\d)_([a-z0-9_]+)\.md")
@@ -177,8 +177,8 @@ class Run:
 
     @property
     def failing(self) -> tuple[str, ...]:
-        """The ids of the claims that failed, in order."""
-        return tuple(str(c.get("id", "?")) for c in self.claims if c.get("state") == "fail")
+        """The ids of the claims that failed, in order, each once."""
+        return failing(self.claims)
 
 
 def default_folder() -> Path:
@@ -334,8 +334,8 @@ def tiers(folder: str | Path | None = None) -> dict[str, dict[str, dict[str, Any
         raise ChapterError(f"tiers.toml: {error}") from None
     for chapter, by_tier in table.items():
         for tier, values in by_tier.items() if isinstance(by_tier, dict) else [("", None)]:
-            # The defaults of the parameters cell are the tier `book`.
-            if tier not in ("smoke", "paper") or not isinstance(values, dict):
+            # the defaults of the parameters cell are the tier BOOK
+            if tier not in (SMOKE, PAPER) or not isinstance(values, dict):
                 raise ChapterError(
                     f"tiers.toml: only tables [chapter.smoke] and [chapter.paper] are allowed, "
                     f"got {chapter}.{tier}".rstrip(".")

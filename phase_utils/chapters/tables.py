@@ -12,7 +12,7 @@ from phase_utils._check import Array, listing, shown
 from phase_utils.chapters.delimited import Delimited
 from phase_utils.chapters.parameters import suggestion
 
-LARGEST = 2**30  # bytes of a table in memory
+MOST_BYTES = 2**30  # bytes of a table in memory
 _INDEX = re.compile(r"__index_level_\d+__")  # by which pandas labels the rows
 
 
@@ -136,8 +136,8 @@ class Parquet:
     def numbers(self, columns: Sequence[int]) -> tuple[Array, list[str]]:
         """The numbers (n, k) in `columns` of `names`, and what was left out unasked, in words."""
         rows = self._file.metadata.num_rows
-        if rows * len(columns) * 8 > LARGEST:
-            raise ValueError(f"{self.file} must hold at most {LARGEST} bytes, got {rows} rows")
+        if rows * len(columns) * 8 > MOST_BYTES:
+            raise ValueError(f"{self.file} must hold at most {MOST_BYTES} bytes, got {rows} rows")
         names = [self.names[column] for column in columns]
         try:
             table = self._file.read(columns=names)

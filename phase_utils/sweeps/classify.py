@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from phase_utils._check import Array, non_negative, numeric
-from phase_utils.sweeps.gaps import FLOOR, Gaps, Indices, local_noise
+from phase_utils.sweeps.gaps import LEAST_ERROR, Gaps, Indices, local_noise
 from phase_utils.sweeps.power_law import fit_power_law
 from phase_utils.theory.transitions import Transition
 
 SIGNIFICANT = 6.0  # a difference counts from this many standard errors on
-TRIVIAL = 1e-6  # a slope below this part of the largest counts as zero
+NEGLIGIBLE = 1e-6  # a slope below this part of the largest counts as zero
 LEAST_POINTS = 10  # fewer cannot tell a jump from a steep change
 UNRESOLVED = 0.15  # part of the range of the slope that one gap may hide
 LEAST_POWER = 0.35  # a slope that vanishes more steeply looks like a jump
@@ -181,8 +181,8 @@ def _others(gaps: Gaps, found: Indices, chosen: int) -> str:
 def _vanishing(gamma: Array, slope: Array) -> Transition | Undetermined | None:
     """A slope that reaches zero within the range and stays there."""
     largest = np.abs(slope).max()
-    noise = np.maximum(local_noise(gamma, slope), FLOOR * largest)
-    above = np.flatnonzero(np.abs(slope) > np.maximum(TRIVIAL * largest, SIGNIFICANT * noise))
+    noise = np.maximum(local_noise(gamma, slope), LEAST_ERROR * largest)
+    above = np.flatnonzero(np.abs(slope) > np.maximum(NEGLIGIBLE * largest, SIGNIFICANT * noise))
     count = int(above[-1]) + 1 if len(above) else 0
     if not 0 < count <= len(gamma) - 2:
         return None

@@ -12,7 +12,7 @@ from phase_utils._check import Array
 
 Indices = NDArray[np.intp]
 
-FLOOR = 1e-8  # of the largest slope or loss: training and rounding leave no smaller errors
+LEAST_ERROR = 1e-8  # of the largest slope or loss: training and rounding leave no smaller errors
 TINY = 1e-100  # errors of values that are zero throughout
 # degree and points; the larger windows average noise, the smaller follow curvature
 CANDIDATES = tuple((q, n) for q in range(1, 5) for n in (q + 2, q + 4, 2 * q + 6, 4 * q + 10))
@@ -355,7 +355,7 @@ def _one_sided(gamma: Array, values: Array, direction: int) -> Array:
         if len(near):
             noise[i] = max(noise[i], np.median(near))
     # 1.4826: from the median of |x| to the standard deviation of a Gaussian x
-    return np.maximum(1.4826 * noise, FLOOR * np.abs(values).max() + TINY)
+    return np.maximum(1.4826 * noise, LEAST_ERROR * np.abs(values).max() + TINY)
 
 
 def local_noise(gamma: Array, values: Array) -> Array:

@@ -15,7 +15,7 @@ from scipy.special import expit, logit
 
 from phase_utils._check import Array
 
-LARGEST = 8.0  # power: beyond it, a smooth decay
+STEEPEST = 8.0  # power: beyond it, a smooth decay
 LEADING = 0.1  # least part of A t^p in the largest term
 MISFIT = 10.0  # candidates that fit worse than the best by this factor are left out
 BEYOND = 4  # points after the last resolved one until which gamma_c is sought
@@ -73,7 +73,7 @@ def _fit(gamma: Array, slope: Array, noise: Array, count: int, terms: int) -> Po
     farthest = float(gamma[min(count + BEYOND, len(gamma)) - 1]) - last
 
     def solved(q: Array) -> tuple[Array, Array]:
-        beyond, power = expit(q) * (farthest, LARGEST)
+        beyond, power = expit(q) * (farthest, STEEPEST)
         t = np.maximum(last + beyond - gamma, 0.0) / width
         basis = t[:, None] ** (power + np.arange(terms)) / noise[:, None]
         basis /= np.linalg.norm(basis, axis=0) + 1e-300
@@ -81,7 +81,7 @@ def _fit(gamma: Array, slope: Array, noise: Array, count: int, terms: int) -> Po
         return basis @ coefficients - slope / noise, np.abs(coefficients)
 
     first = float(gamma[count] - last) / farthest
-    start = logit([0.5 * first, 1.0 / LARGEST])
+    start = logit([0.5 * first, 1.0 / STEEPEST])
     found = least_squares(lambda q: solved(q)[0], start, method="lm", max_nfev=150)
     part, sizes = expit(found.x), solved(found.x)[1]
     misfit = 2 * float(found.cost) / max(len(gamma) - terms - 2, 1)
@@ -90,8 +90,8 @@ def _fit(gamma: Array, slope: Array, noise: Array, count: int, terms: int) -> Po
     return PowerLaw(
         last + farthest * float(part[0]),
         farthest * float(errors[0]),
-        LARGEST * float(part[1]),
-        LARGEST * float(errors[1]),
+        STEEPEST * float(part[1]),
+        STEEPEST * float(errors[1]),
         misfit,
         bool(part[0] > 0.99),
         bool(sizes[0] > LEADING * sizes.max()),

@@ -10,13 +10,13 @@ from time import monotonic
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
+Done = TypeVar("Done")
 Shared = TypeVar("Shared")
 
 # seconds without any worker after which there is a warning, and after which the run stops
 WARN_AFTER, STOP_AFTER = 10.0, 300.0
 POLL = 1.0  # seconds without a result after which to ask whether there are workers
-ADVICE = "start workers, or wait for them with client.wait_for_workers(1)"
+REMEDY = "start workers, or wait for them with client.wait_for_workers(1)"
 
 
 def checked_client(client: Any) -> Any:
@@ -42,11 +42,11 @@ def connected(address: str) -> Any:
 
 
 def completed(
-    function: Callable[[Shared, Item], Result],
+    function: Callable[[Shared, Item], Done],
     shared: Shared,
     items: Sequence[Item],
     client: Any = None,
-) -> Generator[tuple[Item, Callable[[], Result]]]:
+) -> Generator[tuple[Item, Callable[[], Done]]]:
     """Yield (item, result) when an item is done; `result()` is function(shared, item), or raises.
 
     Parameters
@@ -111,14 +111,14 @@ class _Cluster:
         absent = monotonic() - self._since
         if absent >= STOP_AFTER:
             raise TimeoutError(
-                f"no worker at {self.address} for {STOP_AFTER:g} s: {ADVICE}, and run it again; "
+                f"no worker at {self.address} for {STOP_AFTER:g} s: {REMEDY}, and run it again; "
                 "what was stored is kept"
             )
         if absent >= WARN_AFTER and not self._warned:
             self._warned = True
             warnings.warn(
                 f"no worker at {self.address} for {WARN_AFTER:g} s, and {STOP_AFTER:g} s are "
-                f"waited: {ADVICE}",
+                f"waited: {REMEDY}",
                 RuntimeWarning,
                 stacklevel=5,  # where a sweep was called
             )

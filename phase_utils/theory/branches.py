@@ -18,7 +18,7 @@ PROBES = (1e-6, 1e-4, 1e-2, 1.0, 4.0, 16.0, 64.0)
 LARGEST_LOG = 300.0  # exponents are cut there: what is that large bounds nothing
 
 
-class State(NamedTuple):
+class Stationary(NamedTuple):
     """A stationary state.
 
     Attributes
@@ -36,7 +36,7 @@ class State(NamedTuple):
     log_beta2: float
 
 
-TRIVIAL = State(0.0, 0.0, -inf)
+TRIVIAL = Stationary(0.0, 0.0, -inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +242,7 @@ class StationaryBranch:
         rounding = 2 * curve.gain_rounding(left, log_decay, here)
         return np.minimum(from_left, from_right) + rounding
 
-    def value(self, log_decay: float) -> State:
+    def value(self, log_decay: float) -> Stationary:
         """The state at one weight decay.
 
         Parameters
@@ -252,11 +252,11 @@ class StationaryBranch:
 
         Returns
         -------
-        State
+        Stationary
             Its gain, penalty and ln |beta|^2.
         """
         logs = np.array([log_decay])
         at = self.curve.spectrum.at(self.invert(logs))
         penalty = self._penalty(at, logs)
         gain = self.curve.spectrum.taken(at.s) - penalty
-        return State(float(gain[0]), float(penalty[0]), float(at.log_beta2[0]))
+        return Stationary(float(gain[0]), float(penalty[0]), float(at.log_beta2[0]))

@@ -11,7 +11,7 @@ Function = Callable[[Array], tuple[Array, Array]]  # x (n,) -> value and derivat
 
 SPACING = 1 / 32  # of the first table
 SMALL_STEP = 3e-8  # Newton's next step after one of this size is below rounding
-ROUNDING = 4e-16
+LAST_DIGIT = 4e-16  # relative: smaller steps change nothing
 
 
 class Monotone:
@@ -74,7 +74,7 @@ class Monotone:
             step, size = np.abs(following - here), np.maximum(1, np.abs(here))
             # Newton's error after a step is curvature / slope times its square
             newton = inside & (step < SMALL_STEP * np.minimum(1, np.abs(slope)))
-            done = newton | (step <= ROUNDING * size) | (residual == 0)
+            done = newton | (step <= LAST_DIGIT * size) | (residual == 0)
             rows = rows[~done]
         return x
 

@@ -16,7 +16,7 @@ from phase_utils.theory.reduction import Reduction
 from phase_utils.theory.transitions import Spinodal, Transition, find_spinodals, find_transitions
 from phase_utils.theory.units import EPS
 
-TERMS = 2**20  # of Eq. 6 at a time
+TERMS_AT_ONCE = 2**20  # of Eq. 6 at a time
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ class Landscape:
             x = self.depth * log_u - log_decay + log(self.depth + 1)
         flat = np.where(B == 0, -inf, x).reshape(-1)
         taken = np.empty(flat.shape)
-        rows = max(1, TERMS // len(spectrum.gain))
+        rows = max(1, TERMS_AT_ONCE // len(spectrum.gain))
         for i in range(0, len(flat), rows):
             share = expit(flat[i : i + rows, None] + spectrum.log_a)
             taken[i : i + rows] = (spectrum.gain * share).sum(axis=-1)

@@ -6,7 +6,7 @@ from math import inf, log, nan
 import numpy as np
 from scipy.optimize import brentq
 
-from phase_utils.theory.branches import TRIVIAL, State, StationaryBranch
+from phase_utils.theory.branches import TRIVIAL, Stationary, StationaryBranch
 from phase_utils.theory.reduction import Reduction
 
 
@@ -155,7 +155,9 @@ def _crossing(minima: list[StationaryBranch], upper: int, lower: int) -> float |
     return float(brentq(excess, start, stop, xtol=1e-15, rtol=1e-15))
 
 
-def _first_order(reduced: Reduction, log_decay: float, below: State, above: State) -> Transition:
+def _first_order(
+    reduced: Reduction, log_decay: float, below: Stationary, above: Stationary
+) -> Transition:
     tops = []
     for branch in reduced.branches:
         if branch.kind > 0 and branch.log_low < log_decay < branch.log_high:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-from phase_utils.training.rows import Evaluate, State, norm
+from phase_utils.training.rows import STEP_FLOOR, Evaluate, State, norm
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # those of torch.optim.Adam
 
@@ -18,10 +18,10 @@ STAGES = (
     (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
 )
 ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
-FIRST = 1e-3  # length of the first step of the flow in units of |w|
+FIRST_STEP = 1e-3  # length of the first step of the flow in units of |w|
 
 
-class Minibatches:
+class RandomBatch:
     """Samples of every step, drawn with replacement from a stream of each network's own.
 
     The draws are a hash of stream and step, the same on every device and in every batch.
@@ -69,7 +69,7 @@ class HeavyBall:
     The learning rates are `state["rate"]`, one per row.
     """
 
-    def __init__(self, momentum: float, batches: Minibatches | FullBatch) -> None:
+    def __init__(self, momentum: float, batches: RandomBatch | FullBatch) -> None:
         self.momentum = momentum
         self.batches = batches
         self.period = 1
@@ -96,7 +96,7 @@ class Adam:
     The fused kernel takes one rate, so it moves z = x / rate with unit rate, which is the same.
     """
 
-    def __init__(self, batches: Minibatches | FullBatch) -> None:
+    def __init__(self, batches: RandomBatch | FullBatch) -> None:
         self.batches = batches
         self.period = 1
 
@@ -149,7 +149,7 @@ class Flow:
     def start(self, state: State, _evaluate: Evaluate, /) -> None:
         """A short first step."""
         x, g = state["x"], state["g"]
-        length = FIRST * norm(x).clamp_min(FIRST)
+        length = FIRST_STEP * norm(x).clamp_min(STEP_FLOOR)
         state["time"] = torch.zeros_like(state["f"])
         state["step"] = length / norm(g).clamp_min(torch.finfo(x.dtype).tiny)
 

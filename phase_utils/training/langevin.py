@@ -31,7 +31,6 @@ Event = Callable[[tuple[Tensor, ...]], Tensor]
 OBSERVABLES = ("loss", "data_loss", "penalty", "B")
 STATUS = ("ok", "passed", "stuck", "diverged", "nonfinite")
 OK, PASSED, STUCK, DIVERGED, NONFINITE = range(5)
-FARTHEST = 1e8  # norm of the weights, in units of max(1, initial), that counts as divergence
 LEAST_ACCEPTANCE = 0.01  # a chain that accepts less has not sampled anything
 BLOCK_BYTES = 2**25  # of the noise drawn at once
 
@@ -262,7 +261,7 @@ class _Run:
             "row": torch.arange(n, device=x.device),
             "passed": torch.full_like(f, -1.0),  # the step at which the event held
             "accepted": torch.zeros_like(f),
-            "farthest": FARTHEST * x.norm(dim=1).clamp_min(1.0),
+            "farthest": RUNAWAY * x.norm(dim=1).clamp_min(1.0),
         }
         self._keep(finite)
         self._look(0)

@@ -13,10 +13,9 @@ from torch import Tensor
 
 from phase_utils.training import standstill
 from phase_utils.training.graphs import Ticks
-from phase_utils.training.rows import Evaluate, State, norm
+from phase_utils.training.rows import RUNAWAY, Evaluate, State, norm
 
 KEPT = 30 * 2**20  # bytes; glibc hands freed memory back and takes it anew below twice that size
-FARTHEST = 1e8  # norm of the weights, in units of max(1, initial), that counts as divergence
 # status of a row, and what to try next
 ADVICE = {
     "max_steps": "raise max_steps, loosen the tolerance, or start nearer",
@@ -80,7 +79,7 @@ def minimise(
         "gamma": gamma,
         "row": torch.arange(len(x), device=x.device),
         "unit": torch.where(f_trivial.isfinite() & (f_trivial > 0), f_trivial, f.abs()),
-        "farthest": FARTHEST * norm(x).clamp_min(1.0),
+        "farthest": RUNAWAY * norm(x).clamp_min(1.0),
     }
     state = {name: value[sound] for name, value in state.items()}
     tolerance = max(tolerance, 8 * torch.finfo(x.dtype).eps)

@@ -47,6 +47,8 @@ class ModuleProblem:
         Of all parameters, in the order of the weights.
     shapes : tuple of torch.Size
         Of all parameters.
+    parameters : int
+        P, how many numbers the weights are.
     mask : (P,) boolean tensor
         Which of the flattened weights are decayed.
 
@@ -102,7 +104,7 @@ class ModuleProblem:
         self.mask = torch.cat(
             [torch.full((p.numel(),), k in chosen, device=place) for k, p in parameters.items()]
         )
-        self.size = self.parameters = len(self.start)
+        self.parameters = len(self.start)
         self.intermediates = 0  # beside the weights: evaluations are cut into pieces that fit
         self._moved: dict[Any, ModuleProblem] = {}
         self.chunks = [slice(0, len(self.x))]
@@ -440,7 +442,7 @@ class ModuleProblem:
 
     def _alike(self, name: str, value: Any, *shape: int | None) -> Tensor:
         """Flattened weights (..., P) of the problem's own dtype and device."""
-        tensor = floating(name, value, *shape, self.size)
+        tensor = floating(name, value, *shape, self.parameters)
         if (tensor.dtype, tensor.device) != (self.start.dtype, self.start.device):
             raise ValueError(
                 f"{name} must be {self.start.dtype} on {self.start.device} as the problem, "

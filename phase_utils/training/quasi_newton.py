@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from phase_utils.training import standstill
-from phase_utils.training.rows import Evaluate, State, dot, norm
+from phase_utils.training.rows import STEP_FLOOR, Evaluate, State, dot, norm
 
-STEP_FLOOR = 1e-3  # the step cap of weights smaller than this is that of weights of this norm
 PROBE = 1e-3  # length of the step that measures the curvature at the start, in units of the cap
 DECREASE = 1e-4  # Armijo's constant
 CURVATURE = 1e-8  # least cosine between step and change of gradient that is learned from

@@ -8,6 +8,8 @@ from torch import Tensor
 # x (n, P), gamma (n,), and the samples to use (n, b) where not all -> f (n,), gradient (n, P)
 Evaluate = Callable[..., tuple[Tensor, Tensor]]
 State = dict[str, Tensor]  # everything batch first, so that finished rows can be cut out
+RUNAWAY = 1e8  # norm of the weights, in units of max(1, initial), that counts as divergence
+STEP_FLOOR = 1e-3  # steps of weights smaller than this are those of weights of this norm
 
 
 def norm(v: Tensor) -> Tensor:

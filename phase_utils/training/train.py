@@ -11,7 +11,7 @@ from torch import Tensor
 
 from phase_utils._check import Array, integers, kind, non_negative, shown
 from phase_utils.theory.moments import Moments
-from phase_utils.training.descents import Adam, Flow, FullBatch, HeavyBall, Minibatches, hashed
+from phase_utils.training.descents import Adam, Flow, FullBatch, HeavyBall, RandomBatch, hashed
 from phase_utils.training.minimisers import ADVICE, Method, minimise
 from phase_utils.training.networks import LinearNetwork
 from phase_utils.training.problem import Problem
@@ -176,14 +176,14 @@ def train(
 
 def _method(settings: Settings, problem: Any) -> Method:
     """The minimiser that the settings describe."""
-    batches: FullBatch | Minibatches = FullBatch()
+    batches: FullBatch | RandomBatch = FullBatch()
     if settings.batch_size:
         if not getattr(problem, "samples", 0):
             raise ValueError(
                 "settings.batch_size must be 0 for a problem without samples, "
                 f"got {settings.batch_size} for {type(problem).__name__}"
             )
-        batches = Minibatches(settings.batch_size, problem.samples)
+        batches = RandomBatch(settings.batch_size, problem.samples)
     if settings.method == "lbfgs":
         return Lbfgs(settings.memory, settings.step_cap)
     if settings.method == "flow":

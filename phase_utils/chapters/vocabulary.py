@@ -1,0 +1,34 @@
+"""The words in which claims are spoken of, here and nowhere else."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+MIME = "application/vnd.phase-claims+json"  # under which a check travels in a notebook's outputs
+
+# about the paper
+VERDICTS = ("confirmed", "corrected", "refuted", "extended")
+
+# about a run, from the best to the worst: a claim with several checks is in the worst of theirs
+PASS, REDUCED, NOT_APPLICABLE = "pass", "reduced size", "not applicable"
+UNTESTED, FAIL = "untested", "fail"
+STATES = (PASS, REDUCED, NOT_APPLICABLE, UNTESTED, FAIL)
+
+# sizes of a run: that of the book is what a chapter's own cells say, `tiers.toml` has the others
+SMOKE, BOOK, PAPER = TIERS = ("smoke", "book", "paper")
+
+
+def ranked(states: Iterable[str]) -> list[str]:
+    """Return the different states from the best to the worst; only a failure beats a stranger."""
+    unknown = STATES.index(UNTESTED) + 0.5
+    return sorted(set(states), key=lambda s: (STATES.index(s) if s in STATES else unknown, s))
+
+
+def worst(states: Iterable[str]) -> str:
+    """Return the worst of the states of a claim's checks, `UNTESTED` where there is none."""
+    return (ranked(states) or [UNTESTED])[-1]
+
+
+def failing(claims: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the ids of the claims that failed, in order, each once."""
+    failed = (str(claim.get("id", "?")) for claim in claims if claim.get("state") == FAIL)
+    return tuple(dict.fromkeys(failed))
