@@ -1,6 +1,7 @@
 """The rooms of the package: which may import which, and that a name costs only what it needs."""
 
 import ast
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,36 @@ def test_no_module_imports_itself_by_way_of_others():
         return seen
 
     assert [parts for parts in arrows if parts in reached(parts)] == []
+
+
+def defined(node):
+    """Names of the class or the constants that a statement of a module defines."""
+    if isinstance(node, ast.ClassDef):
+        return [node.name]
+    targets = getattr(node, "targets", None) or [node.target] if is_assignment(node) else []
+    return [n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)]
+
+
+def is_assignment(node):
+    return isinstance(node, ast.Assign | ast.AnnAssign)
+
+
+def test_a_class_or_a_constant_has_one_home():
+    homes = {}
+    for path in [*MODULES, *PACKAGE.glob("_*.py")]:
+        for node in ast.parse(path.read_text()).body:
+            for name in defined(node):
+                if not name.startswith("_"):
+                    homes.setdefault(name, set()).add(path.relative_to(PACKAGE).as_posix())
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_a_module_is_not_hidden_by_a_function(path):
+    name = ".".join(("phase_utils", *path.relative_to(PACKAGE).with_suffix("").parts))
+    namespace = {}
+    exec(f"import {name} as module", namespace)
+    assert inspect.ismodule(namespace["module"])
 
 
 def test_the_list_for_type_checkers_is_the_list_that_is_loaded():

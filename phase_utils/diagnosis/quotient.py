@@ -16,7 +16,7 @@ from phase_utils.training.tensors import floating
 from phase_utils.training.train import flat_evaluate
 
 STATE = 4e7  # numbers that the minimiser may hold at once: 320 MB
-FIRST = 8  # most attempts to find a decay at which some start learns
+ATTEMPTS = 8  # most attempts to find a decay at which some start learns
 MEMORY = 8  # pairs of the minimiser
 MOST_STARTS = 10_000
 ROUNDING = 32 * np.finfo(float).eps  # of a loss, relative
@@ -176,7 +176,7 @@ def _learned(
     flat = flat_evaluate(problem, problem.shapes)
     start = x
     done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    for _ in range(FIRST):
+    for _ in range(ATTEMPTS):
         gamma = torch.full((int((~done).sum()),), decay, dtype=x.dtype, device=x.device)
         with torch.no_grad():
             ended, _, _ = minimise(

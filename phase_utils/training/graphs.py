@@ -8,7 +8,7 @@ from phase_utils.training.rows import Evaluate, State
 
 CHECK_EVERY = 10  # ticks between looks at convergence
 PAYS_AFTER = 20  # blocks of ticks that a batch must live through before a capture pays
-MOST_NUMBERS = 4_000_000  # numbers in the weights above which the launches do not matter (H100)
+SMALL_BATCH = 4_000_000  # numbers in the weights above which the launches do not matter (H100)
 
 
 class Ticks:
@@ -34,7 +34,7 @@ class Ticks:
         if state is not self.state:
             self.state, self.graph, self.lived = state, None, 0
         self.lived += 1
-        small = state["x"].numel() <= MOST_NUMBERS
+        small = state["x"].numel() <= SMALL_BATCH
         if not (self.capture and small) or count != self.block or self.lived <= PAYS_AFTER:
             self._plainly(state, count)
             return

@@ -22,15 +22,15 @@ from phase_utils._check import (
 from phase_utils.theory.moments import Moments
 from phase_utils.training.noise import ChainNoise
 from phase_utils.training.problem import Problem
-from phase_utils.training.rows import total_square
+from phase_utils.training.rows import RUNAWAY, total_square
 from phase_utils.training.train import as_problem, checked_weights, flat_evaluate, views
 from phase_utils.training.trials import tried
 
 Event = Callable[[tuple[Tensor, ...]], Tensor]
 
 OBSERVABLES = ("loss", "data_loss", "penalty", "B")
-STATUS = ("ok", "passed", "stuck", "diverged", "nonfinite")
-OK, PASSED, STUCK, DIVERGED, NONFINITE = range(5)
+OUTCOMES = ("ok", "passed", "stuck", "diverged", "nonfinite")
+OK, PASSED, STUCK, LOST, UNSOUND = range(5)
 LEAST_ACCEPTANCE = 0.01  # a chain that accepts less has not sampled anything
 BLOCK_BYTES = 2**25  # of the noise drawn at once
 
@@ -250,7 +250,7 @@ class _Run:
         self.passage, self.accepted = np.full(n, np.nan), np.zeros(n)
         self.traces: list[Tensor] = []
         finite = f.isfinite() & g.isfinite().all(1)
-        self.code[(~finite).cpu().numpy()] = NONFINITE
+        self.code[(~finite).cpu().numpy()] = UNSOUND
         self.state = {
             "x": x,
             "f": f,
@@ -296,7 +296,7 @@ class _Run:
             weights=tuple(w.contiguous() for w in views(self.x, self.shapes)),
             acceptance=acceptance,
             passage=self.passage,
-            status=np.array(STATUS)[self.code],
+            status=np.array(OUTCOMES)[self.code],
             steps=self.steps,
             traces={} if stacked is None else {k: stacked[..., i] for i, k in columns},
             **{k: means[:, i].copy() for i, k in columns},
@@ -353,7 +353,7 @@ class _Run:
         far = ~(self.state["x"].norm(dim=1) <= self.state["farthest"])
         ended = far | (self.state["passed"] >= 0)
         if ended.any():
-            self.code[self.state["row"][far].cpu().numpy()] = DIVERGED
+            self.code[self.state["row"][far].cpu().numpy()] = LOST
             self._end(ended, done)
             self._keep(~ended)
 

@@ -104,7 +104,7 @@ class ModuleProblem:
         self.mask = torch.cat(
             [torch.full((p.numel(),), k in chosen, device=place) for k, p in parameters.items()]
         )
-        self.parameters = len(self.start)
+        self.size = self.parameters = len(self.start)
         self.intermediates = 0  # beside the weights: evaluations are cut into pieces that fit
         self._moved: dict[Any, ModuleProblem] = {}
         self.chunks = [slice(0, len(self.x))]

@@ -12,7 +12,7 @@ from phase_utils.training.rows import STEP_FLOOR, Evaluate, State, dot, norm
 PROBE = 1e-3  # length of the step that measures the curvature at the start, in units of the cap
 DECREASE = 1e-4  # Armijo's constant
 CURVATURE = 1e-8  # least cosine between step and change of gradient that is learned from
-REACH = 1e12  # the direction at the start is at most that many times the longest step
+FIRST_REACH = 1e12  # the direction at the start is at most that many times the longest step
 REFUSALS = 12  # refused trials in a row after which the memory is dropped
 
 
@@ -43,7 +43,7 @@ class Lbfgs:
         state["along_g"] = x.new_zeros(n, pairs)
         state["inverse"] = x.new_zeros(n, self.memory)  # 1 / (s.y), 0 where a slot is empty
         bent = cauchy > 0
-        state["h0"] = torch.where(bent, torch.minimum(cauchy, REACH * longest), longest)
+        state["h0"] = torch.where(bent, torch.minimum(cauchy, FIRST_REACH * longest), longest)
         state["curvature"] = torch.where(bent, 1 / cauchy, 0.0)
         state["gain"] = x.new_ones(n)
         state["refused"] = x.new_zeros(n)

@@ -15,7 +15,7 @@ FADE = 0.99  # of the largest curvature seen, per step that shows a smaller one
 SHORTEST = 1e-4  # of |w|: the steps that show it; rounding and kinks bend shorter ones
 FAINT = 1e-3  # share of |g|^2 / curvature, the least that a good step wins, that makes no progress
 UNHEARD = 100  # roundings of the loss that steps may promise without it falling by one
-PATIENCE = 5  # checks in a row without progress after which a row is given up
+IDLE_CHECKS = 5  # checks in a row without progress after which a row is given up
 
 
 def unit(state: State) -> Tensor:
@@ -69,6 +69,6 @@ def judged(state: State) -> tuple[Tensor, Tensor]:
     good = promise * state["curvature"] > FAINT * norm_g.square()
     believed = good & (norm_g > noise) & (state["promised"] <= UNHEARD * rounding)
     state["idle"] = torch.where(fell | flatter | believed, 0.0, state["idle"] + 1)
-    stands = state["idle"] >= PATIENCE
+    stands = state["idle"] >= IDLE_CHECKS
     arrived = stands & (norm_g <= noise) & (rounding <= eps**0.5 * unit(state))
     return arrived, stands & ~arrived
