@@ -11,7 +11,7 @@ from phase_utils.theory.transitions import Transition
 from phase_utils.theory.units import EPS
 
 WHITE = 1e-9  # relative spread of the eigenvalues of A0 that counts as rounding
-SMALLEST = float(np.finfo(float).tiny)  # of the normal numbers
+SMALLEST_NORMAL = float(np.finfo(float).tiny)
 
 
 class Modes:
@@ -89,7 +89,7 @@ class Modes:
         self.singular_values: Array = np.array(sigma[:rank], dtype=np.float64)
         self.landscapes = tuple(
             # what a mode can explain, though it may be too little for a float
-            Landscape(Moments.isotropic(1, a, s, max(s / a * s, SMALLEST)), self.depth)
+            Landscape(Moments.isotropic(1, a, s, max(s / a * s, SMALLEST_NORMAL)), self.depth)
             for s in self.singular_values.tolist()
         )
 
