@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phase_utils.chapters import archives, tables
+from phase_utils.chapters.readers import archives, tables
 
 X, Y = np.arange(6.0).reshape(3, 2), np.array([1.0, 0.0, 2.0])
 

@@ -64,12 +64,45 @@ def test_a_tick_keeps_the_names_shapes_and_types_of_the_state(method):
     state = {"x": x, "f": f, "g": g, "gamma": ones, "unit": f, "rate": 0.01 * ones, "until": ones}
     method.start(state, evaluate)
     before = {name: (value.shape, value.dtype) for name, value in state.items()}
-    for _ in range(method.period):
-        method.tick(state, evaluate)
+    for number in range(method.period):
+        method.tick(state, evaluate, number)
         assert {name: (value.shape, value.dtype) for name, value in state.items()} == before
     assert all(value.shape[0] == 3 for value in state.values())
-    if isinstance(method, Lbfgs):
-        assert method.slot == 0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Lbfgs(4, 0.2),
+        lambda: HeavyBall(0.9, RandomBatch(2, 9)),
+        lambda: Adam(FullBatch()),
+        lambda: Flow(1e-6),
+    ],
+)
+def test_a_method_remembers_nothing(make):
+    """What a tick needs is in the state: one method may serve several batches in turn."""
+    init = NETWORK.initial_weights(0.5, range(3))
+    whole = flat_evaluate(NETWORK, tuple(w.shape[1:] for w in init))
+    x = torch.cat([w.flatten(1) for w in init], dim=1)
+    ones = torch.ones(3, dtype=torch.float64)
+    extra = {"rate": 0.01 * ones, "until": ones, "stream": torch.arange(3)}
+
+    def started(method, shift):
+        f, g = whole(x + shift, ones)
+        state = {"x": x + shift, "f": f, "g": g, "gamma": ones, "unit": f} | extra
+        method.start(state, evaluate)
+        return state
+
+    def evaluate(x, gamma, _=None):
+        return whole(x, gamma)
+
+    shared, own = make(), make()
+    alone, first, second = started(own, 0.0), started(shared, 0.0), started(shared, 0.1)
+    for number in range(7):
+        own.tick(alone, evaluate, number)
+        shared.tick(second, evaluate, number)
+        shared.tick(first, evaluate, number)
+    assert all(torch.equal(alone[name], first[name]) for name in alone)
 
 
 def test_adam_reaches_the_exact_minimum():

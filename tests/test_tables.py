@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phase_utils.chapters import tables, texts
+from phase_utils.chapters.readers import tables, texts
 
 PLAIN = [[1, 2, 3], [4, 5, 6.5]]  # of columns a, b, y, as most files below hold them
 

@@ -10,8 +10,9 @@ import numpy as np
 from phase_utils._check import Array, integer, listing, text
 from phase_utils._check import shown as brief
 from phase_utils._files import local_path
-from phase_utils.chapters import archives, plain_markdown, tables
+from phase_utils.chapters import plain_markdown
 from phase_utils.chapters.parameters import DATA_FILES, DATA_SUFFIXES, suggestion
+from phase_utils.chapters.readers import archives, tables
 from phase_utils.chapters.words import counted
 from phase_utils.theory.moments import Moments
 

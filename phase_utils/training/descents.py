@@ -1,5 +1,8 @@
 """Minimisers that follow the gradient: with momentum, Adam, and the gradient flow itself."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.optim.adam import adam
@@ -21,15 +24,15 @@ ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 
 FIRST_STEP = 1e-3  # length of the first step of the flow in units of |w|
 
 
+@dataclass(frozen=True)
 class RandomBatch:
     """Samples of every step, drawn with replacement from a stream of each network's own.
 
     The draws are a hash of stream and step, the same on every device and in every batch.
     """
 
-    def __init__(self, size: int, samples: int) -> None:
-        self.size = size
-        self.samples = samples
+    size: int
+    samples: int
 
     def start(self, state: State, evaluate: Evaluate) -> None:
         """Exchange the gradient on all samples, which the state has, for one of the first batch."""
@@ -63,23 +66,23 @@ class FullBatch:
         return speed <= 2 * norm(state["g"]) + torch.finfo(speed.dtype).tiny
 
 
+@dataclass(frozen=True)
 class HeavyBall:
     """Gradient descent with momentum, in the convention of torch.optim.SGD: v <- m v + g.
 
     The learning rates are `state["rate"]`, one per row.
     """
 
-    def __init__(self, momentum: float, batches: RandomBatch | FullBatch) -> None:
-        self.momentum = momentum
-        self.batches = batches
-        self.period = 1
+    momentum: float
+    batches: RandomBatch | FullBatch
+    period: ClassVar[int] = 1
 
     def start(self, state: State, evaluate: Evaluate, /) -> None:
         """Begin at rest."""
         state["v"] = torch.zeros_like(state["x"])
         self.batches.start(state, evaluate)
 
-    def tick(self, state: State, evaluate: Evaluate, /) -> None:
+    def tick(self, state: State, evaluate: Evaluate, _number: int, /) -> None:
         """One step of gradient descent with momentum."""
         state["v"] = self.momentum * state["v"] + state["g"]
         state["x"] = state["x"] - state["rate"][:, None] * state["v"]
@@ -90,15 +93,15 @@ class HeavyBall:
         return self.batches.at_rest(state, (1 - self.momentum) * norm(state["v"]))
 
 
+@dataclass(frozen=True)
 class Adam:
     """Adam in the convention of torch.optim.Adam, with the penalty as part of the gradient.
 
     The fused kernel takes one rate, so it moves z = x / rate with unit rate, which is the same.
     """
 
-    def __init__(self, batches: RandomBatch | FullBatch) -> None:
-        self.batches = batches
-        self.period = 1
+    batches: RandomBatch | FullBatch
+    period: ClassVar[int] = 1
 
     def start(self, state: State, evaluate: Evaluate, /) -> None:
         """Begin at rest, without a history."""
@@ -108,7 +111,7 @@ class Adam:
         state["age"] = torch.zeros(len(x), dtype=torch.float32, device=x.device)
         self.batches.start(state, evaluate)
 
-    def tick(self, state: State, evaluate: Evaluate, /) -> None:
+    def tick(self, state: State, evaluate: Evaluate, _number: int, /) -> None:
         """One step of Adam."""
         adam(
             [state["z"]],
@@ -135,6 +138,7 @@ class Adam:
         return self.batches.at_rest(state, norm(state["mean"]))
 
 
+@dataclass(frozen=True)
 class Flow:
     """dw/dt = -gradient by Dormand and Prince's method, every row with its own step in time.
 
@@ -142,9 +146,8 @@ class Flow:
     A tick costs six evaluations; time runs in `state["time"]` and ends at `state["until"]`.
     """
 
-    def __init__(self, accuracy: float) -> None:
-        self.accuracy = accuracy
-        self.period = 1
+    accuracy: float
+    period: ClassVar[int] = 1
 
     def start(self, state: State, _evaluate: Evaluate, /) -> None:
         """A short first step."""
@@ -153,7 +156,7 @@ class Flow:
         state["time"] = torch.zeros_like(state["f"])
         state["step"] = length / norm(g).clamp_min(torch.finfo(x.dtype).tiny)
 
-    def tick(self, state: State, evaluate: Evaluate, /) -> None:
+    def tick(self, state: State, evaluate: Evaluate, _number: int, /) -> None:
         """Try one step; take it, or shorten it."""
         x, f, g, gamma = (state[name] for name in ("x", "f", "g", "gamma"))
         step = torch.minimum(state["step"], state["until"] - state["time"])

@@ -27,35 +27,36 @@ class Ticks:
         self.block = -(-CHECK_EVERY // period) * period
         self.graph: Any = None
         self.state: State | None = None
-        self.lived = 0
+        self.lived = self.taken = 0
 
     def advance(self, state: State, count: int) -> None:
         """Take `count` ticks."""
         if state is not self.state:
             self.state, self.graph, self.lived = state, None, 0
         self.lived += 1
+        first, self.taken = self.taken, self.taken + count
         small = state["x"].numel() <= SMALL_BATCH
         if not (self.capture and small) or count != self.block or self.lived <= PAYS_AFTER:
-            self._plainly(state, count)
+            self._plainly(state, first, count)
             return
         if self.graph is None:
-            self.graph = self._captured(state)
+            self.graph = self._captured(state, first)
         self.graph.replay()
 
-    def _plainly(self, state: State, count: int) -> None:
-        for _ in range(count):
-            self.method.tick(state, self.evaluate)
+    def _plainly(self, state: State, first: int, count: int) -> None:
+        for number in range(first, first + count):
+            self.method.tick(state, self.evaluate, number)
 
-    def _captured(self, state: State) -> Any:
+    def _captured(self, state: State, first: int) -> Any:
         warm = torch.cuda.Stream()
         warm.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(warm):  # libraries set themselves up outside of the graph
-            self._plainly({name: value.clone() for name, value in state.items()}, self.block)
+            self._plainly({name: value.clone() for name, value in state.items()}, first, self.block)
         torch.cuda.current_stream().wait_stream(warm)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             work = dict(state)
-            self._plainly(work, self.block)
+            self._plainly(work, first, self.block)
             for name, value in work.items():
                 if value is not state[name]:
                     state[name].copy_(value)

@@ -40,8 +40,8 @@ class Method(Protocol):
     def start(self, state: State, evaluate: Evaluate, /) -> None:
         """Add to the state, which has x, f, g and gamma, what `tick` needs."""
 
-    def tick(self, state: State, evaluate: Evaluate, /) -> None:
-        """Take one step with one evaluation, every row for itself."""
+    def tick(self, state: State, evaluate: Evaluate, number: int, /) -> None:
+        """Take step `number`, counted from 0, with one evaluation, every row for itself."""
 
     def settled(self, state: State) -> Tensor:
         """(n,) of bool: whether a row whose gradient vanishes is at rest."""

@@ -1,5 +1,6 @@
 """The fast minimiser: L-BFGS for every row of a batch."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,10 @@ CURVATURE = 1e-8  # least cosine between step and change of gradient that is lea
 FIRST_REACH = 1e12  # the direction at the start is at most that many times the longest step
 REFUSALS = 12  # refused trials in a row after which the memory is dropped
 
+Pair = tuple[Tensor, Tensor, Tensor]  # step, change of the gradient, their product
 
+
+@dataclass(frozen=True)
 class Lbfgs:
     """L-BFGS with Armijo backtracking and a cap on the step relative to the norm of the weights.
 
@@ -23,10 +27,13 @@ class Lbfgs:
     changes, from their Gram matrix: two batched matrix products per tick carry all the work.
     """
 
-    def __init__(self, memory: int, step_cap: float) -> None:
-        self.memory = self.period = memory
-        self.step_cap = step_cap
-        self.slot = 0
+    memory: int
+    step_cap: float
+
+    @property
+    def period(self) -> int:
+        """Ticks after which the same slots of the memory are written again."""
+        return self.memory
 
     def start(self, state: State, evaluate: Evaluate, /) -> None:
         """Empty memory; the direction is that of the gradient, its length from its curvature."""
@@ -69,7 +76,7 @@ class Lbfgs:
                 mask = update[:, None] if value.ndim == 2 else update
                 state[name] = torch.where(mask, value, state[name])
 
-    def tick(self, state: State, evaluate: Evaluate, /) -> None:
+    def tick(self, state: State, evaluate: Evaluate, number: int, /) -> None:
         """Try one step along the direction; take it where it lowers the loss, else shorten it."""
         x, f, g, d = state["x"], state["f"], state["g"], state["d"]
         alpha, slope = state["alpha"], state["slope"]
@@ -99,12 +106,13 @@ class Lbfgs:
         state["f"] = torch.where(taken, f_new, f)
         state["g"] = torch.where(column, g_new, g)
 
-        self._remember(state, s, y, sy, curved)
-        self._turn(state, taken)
+        slot = number % self.memory  # that of the oldest pair
+        self._remember(state, slot, (s, y, sy), curved)
+        self._turn(state, slot, taken)
 
-    def _remember(self, state: State, s: Tensor, y: Tensor, sy: Tensor, curved: Tensor) -> None:
-        """Write the pair (s, y) into the oldest slot, or empty it for rows that learn nothing."""
-        basis, gram, slot = state["basis"], state["gram"], self.slot
+    def _remember(self, state: State, slot: int, pair: Pair, curved: Tensor) -> None:
+        """Write the pair into its slot, or empty it for rows that learn nothing."""
+        (s, y, sy), basis, gram = pair, state["basis"], state["gram"]
         column = curved[:, None]
         zero = torch.zeros((), dtype=s.dtype, device=s.device)
         basis[:, slot] = torch.where(column, s, zero)
@@ -116,12 +124,13 @@ class Lbfgs:
             gram[:, :, where] = products[:, :, column_]
             gram[:, where, :] = products[:, :, column_]
         state["along_g"] = products[:, :, 2]
-        self.slot = (slot + 1) % self.memory
 
-    def _recur(self, along: Any, weight: Any, gram: Any, inverse: Any, h0: Any) -> None:
+    def _recur(
+        self, newest: int, along: Any, weight: Any, gram: Any, inverse: Any, h0: Any
+    ) -> None:
         """Two-loop recursion in place, on tensors or on arrays."""
         m = self.memory
-        newest_first = [(self.slot - 1 - i) % m for i in range(m)]
+        newest_first = [(newest - i) % m for i in range(m)]
         first = {}
         for i in newest_first:
             first[i] = inverse[:, i] * along[:, i]
@@ -134,7 +143,7 @@ class Lbfgs:
             weight[:, i] = change
             along += change[:, None] * gram[:, :, i]
 
-    def _turn(self, state: State, taken: Tensor) -> None:
+    def _turn(self, state: State, newest: int, taken: Tensor) -> None:
         """Two-loop recursion for the rows that moved; steepest descent for those that are stuck."""
         basis, inverse = state["basis"], state["inverse"]
         along = state["along_g"].clone()  # products of the running vector with the basis
@@ -142,9 +151,9 @@ class Lbfgs:
         numbers = [along, weight, state["gram"], inverse, state["h0"]]
         if along.device.type == "cpu":  # many operations on few numbers, which NumPy starts faster
             with np.errstate(all="ignore"):
-                self._recur(*(tensor.numpy() for tensor in numbers))
+                self._recur(newest, *(tensor.numpy() for tensor in numbers))
         else:
-            self._recur(*numbers)
+            self._recur(newest, *numbers)
         steepest = -state["h0"][:, None] * state["g"]
         direction = steepest - (weight[:, None, :] @ basis)[:, 0]
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from phase_utils._check import Array, listing, shown
-from phase_utils.chapters.delimited import Delimited
 from phase_utils.chapters.parameters import suggestion
+from phase_utils.chapters.readers.delimited import Delimited
 
 MOST_BYTES = 2**30  # bytes of a table in memory
 _INDEX = re.compile(r"__index_level_\d+__")  # by which pandas labels the rows

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from phase_utils._check import Array
-from phase_utils.chapters import numerals, texts
+from phase_utils.chapters.readers import numerals, texts
 from phase_utils.chapters.words import counted
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "or bars"}

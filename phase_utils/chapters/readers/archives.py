@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from phase_utils._check import Array
-from phase_utils.chapters.tables import MOST_BYTES, Samples, Selection
+from phase_utils.chapters.readers.tables import MOST_BYTES, Samples, Selection
 
 
 def read(path: Path, selection: Selection) -> Samples:

@@ -1,0 +1,1 @@
+"""Files of users: what is in them is checked before it is believed."""
