@@ -82,6 +82,25 @@ def test_parameters_cell():
         gammas.check([])
 
 
+@pytest.mark.parametrize("name", chapters.names())
+def test_columns_can_be_chosen_wherever_a_file_can(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.csv").write_text("id,a,b,price\nx,1,2,3\ny,4,5,7\nz,0,1,1\n")
+    chapter = chapters.find(name)
+    by_name = {p.name: p for p in chapter.parameters}
+    assert "path" in by_name["data"].choices
+    given = {"data": "mine.csv", "target": "price"}
+    with pytest.raises(chapters.ChapterError, match="column 'id': must be a number, got 'x'"):
+        chapter.check_data(chapter.values(given))
+    for choice in (
+        {"drop": by_name["drop"].parse("id")},
+        {"inputs": by_name["inputs"].parse("a, b")},
+    ):
+        chapter.check_data(chapter.values({**given, **choice}))
+    sources = [cell.source for cell in chapter.notebook().cells if cell.cell_type == "code"]
+    assert sum("inputs=inputs" in source and "drop=drop" in source for source in sources) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
