@@ -24,11 +24,17 @@ _REPR.maxstring = _REPR.maxother = _REPR.maxlong = LONGEST
 
 
 def numeric(
-    name: str, value: Any, *, ndim: tuple[int, ...] | None = None, empty: bool = False
+    name: str,
+    value: Any,
+    *,
+    ndim: tuple[int, ...] | None = None,
+    empty: bool = False,
+    infinite: bool = False,
 ) -> Array:
     """Return `value` as a new finite float64 array, or raise ValueError naming `name`.
 
-    Tensors are taken without their graph; booleans, texts and masked entries are no numbers.
+    Where `infinite`, +inf is taken too. Tensors are taken without their graph; booleans, texts and
+    masked entries are no numbers.
     """
     try:
         array = _real(value)
@@ -39,9 +45,10 @@ def numeric(
     if ndim is not None and array.ndim not in ndim:
         wanted = " or ".join(str(n) for n in ndim)
         raise ValueError(f"{name} must have {wanted} dimensions, got shape {array.shape}")
-    if not np.all(np.isfinite(array)):
-        bad = array[~np.isfinite(array)].ravel()[0]
-        raise ValueError(f"{name} must be finite, got {bad}")
+    wrong = ~(np.isfinite(array) | (infinite & (array == np.inf)))
+    if np.any(wrong):
+        rule = "finite or inf" if infinite else "finite"
+        raise ValueError(f"{name} must be {rule}, got {array[wrong][0]}")
     return array
 
 
@@ -51,9 +58,16 @@ def _real(value: Any) -> Array:
     elif hasattr(value, "detach"):  # a tensor, which may have a graph or lie on another device
         value = value.detach().cpu()
     array = np.asarray(value)
-    if array.dtype.kind not in "iuf" or np.ma.is_masked(value):
+    if array.dtype.kind not in "iuf" or np.ma.is_masked(value) or _holds_a_flag(value):
         raise TypeError
     return np.array(array, dtype=np.float64)
+
+
+def _holds_a_flag(value: Any) -> bool:
+    """Whether a list holds True or False among its numbers, which NumPy takes for 1 and 0."""
+    if isinstance(value, list | tuple):
+        return any(map(_holds_a_flag, value))
+    return isinstance(value, bool | np.bool_)
 
 
 def non_negative(name: str, value: Any, *, ndim: tuple[int, ...] | None = None) -> Array:
@@ -175,6 +189,23 @@ def function(name: str, value: Any, of: str) -> Callable[..., Any]:
     if not callable(value) or isinstance(value, type):
         raise ValueError(f"{name} must be a callable of {of}, got {kind(value)}")
     return value
+
+
+def tried(rule: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """What a user's function returns; what it raises is raised as a ValueError with the rule."""
+    try:
+        return function(*arguments, **named)
+    except Exception as error:  # anything
+        raise ValueError(f"{rule}, but it raised {said(error)}") from error
+
+
+def said(error: Exception) -> str:
+    """What an error is and says, in one line."""
+    try:
+        words = " ".join(str(error).split())[:200]
+    except Exception:  # an error's own text may raise anything
+        words = "?"
+    return f"{type(error).__name__}: {words}"
 
 
 def instance(name: str, value: Any, wanted: type[Kind], what: str) -> Kind:

@@ -224,8 +224,8 @@ def test_no_grid_point_lies_below_the_certified_minimum(modes, depth, N, log_gam
     ("options", "message"),
     [
         ({"depth": -0.5}, "depth must be >= 0, got -0.5"),
-        ({"depth": -math.inf}, "depth must be finite"),
-        ({"depth": math.nan}, "depth must be finite"),
+        ({"depth": -math.inf}, "depth must be finite or inf"),
+        ({"depth": math.nan}, "depth must be finite or inf"),
         ({"depth": "two"}, "depth must be real numbers"),
         ({"depth": True}, "depth must be real numbers, got True"),
         ({"depth": [1, 2]}, "depth must have 0 dimensions"),

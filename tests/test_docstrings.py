@@ -8,36 +8,14 @@ from pathlib import Path
 
 import pytest
 from numpydoc.validate import validate
+from public_names import members, public
 
 import phase_utils as pu
 
 # the checks of numpydoc that hold here; those left out ask for capital letters and See Also
 ASKED = re.compile(r"GL(06|07|08)|SS0[136]|PR0[123567]|PR10|RT0[13]|YD01|EX04")
-MODULES = [name for name in pu._MODULES if name != "chapters"]
 # what a call returns is described by its attributes, and made by no reader
 RESULTS = "Parameters {"
-
-
-def public():
-    """All that the pages describe, as (name, object): what `pu` lists, and modules' own members."""
-    for name in pu.__all__:
-        yield name, getattr(pu, name)
-    for name in MODULES:
-        module = getattr(pu, name)
-        for member, thing in vars(module).items():
-            own = getattr(thing, "__module__", None) == module.__name__
-            if own and not member.startswith("_") and callable(thing) and thing.__doc__:
-                yield f"{name}.{member}", thing
-
-
-def members(name, thing):
-    """A public name, and the methods of a class."""
-    yield name
-    if inspect.isclass(thing):
-        for member, value in vars(thing).items():
-            function = getattr(value, "__func__", value)
-            if inspect.isfunction(function) and not member.startswith("_"):
-                yield f"{name}.{member}"
 
 
 THINGS = dict(public())

@@ -64,19 +64,25 @@ def test_the_example_of_the_docstring():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ({"gamma": 0.1}, "at least one argument must be a sequence"),
+        ({"gamma": 0.1}, "one of gamma, depth, .*penalty_power must be a sequence, got numbers"),
         ({"gamma": [0.1, -1]}, "gamma must be >= 0, got -1"),
         ({"gamma": [[0.1]]}, "gamma must have 0 or 1 dimensions"),
         ({"gamma": [0.1, 0.1]}, "gamma must not repeat values, got 0.1 twice"),
         ({"gamma": []}, "gamma must not be empty"),
         ({"gamma": [0.1], "depth": "two"}, "depth must be real numbers"),
-        ({"gamma": [0.1], "depth": [1, math.nan]}, "depth must be finite, got nan"),
+        ({"gamma": [0.1], "depth": [1, math.nan]}, "depth must be finite or inf, got nan"),
         ({"gamma": [0.1], "depth": [1, -1]}, "depth must be >= 0"),
         ({"gamma": [0.1], "noise_variance": [0.1]}, "width must be given"),
         ({"gamma": [0.1], "power": 3}, "power must be an argument of phase_diagram or of a func"),
         ({"gamma": [0.1], "moments": "x"}, "moments must be a Moments, a dict of them or a func"),
         ({"gamma": [0.1], "moments": {}}, "moments must not be empty"),
         ({"gamma": [0.1], "moments": {"a": 1}}, "moments must be a Moments"),
+        ({"gamma": [0.1], "moments": {1: MOMENTS}}, "every key of moments must be a str, got 1"),
+        ({"gamma": [0.1], "moments": pu.Moments}, "moments must be a callable.*the class Moments"),
+        (
+            {"gamma": [0.1], "moments": pu.Moments.isotropic, "signal": [0.1, -1]},
+            "moments must return a Moments, but it raised ValueError: signal must be >= 0",
+        ),
         ({"gamma": [0.1], "moments": lambda v: v, "v": [1, 2]}, "moments must be a Moments"),
         (
             {"gamma": [0.1], "moments": lambda v: v, "w": [1, 2]},

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 
 import numpy as np
+import public_names
 import pytest
 from calls import CALLS
 from calls.base import Call, X, Y, model, squared
@@ -21,6 +22,35 @@ from calls.values import WRONG
 import phase_utils as pu
 
 STRIDE = 12  # of the values that `make test` takes of each argument
+# these check nothing: what makes them has checked their values
+MADE_BY_CALLS = {
+    "Chains": "langevin",
+    "Diagnosis": "diagnose",
+    "GlobalMinimum": "Landscape.global_minimum",
+    "Images": "images",
+    "Landau": "expand_landau",
+    "LearningBasin": "learning_basin",
+    "Minibatches": "train_minibatches",
+    "NoTransition": "classify",
+    "Origin": "expand_origin",
+    "Problem": "whoever implements the protocol",
+    "Problem.data_loss": "whoever implements the protocol",
+    "Quotient": "collapse_quotient",
+    "RescaledLandscape": "rescaled_landscape",
+    "Result": "train",
+    "Spinodal": "Landscape.spinodals",
+    "Transition": "Landscape.transitions",
+    "TrivialPoint": "trivial_point",
+    "Undetermined": "classify",
+    "chapters.Chapter": "chapters.find",
+    "chapters.ChapterError": "chapters.run",
+    "chapters.Run": "chapters.run",
+    "claims.Definition": "claims.definitions",
+    "data.Task": "data.pair",
+    "grid.Cell": "grid.plan",
+    "grid.Outcome": "grid.run",
+    "provenance.Provenance": "provenance.record",
+}
 LONGEST = 60.0  # seconds, after which a call that nothing can interrupt ends the process
 
 
@@ -50,6 +80,13 @@ def wrong_calls(name: str, stride: int) -> Iterator[tuple[str, str, str]]:
                 seen = "answered, where a refusal was expected"
             if seen not in ("answered", "refused"):
                 yield where, label, seen
+
+
+def test_every_public_name_is_called():
+    things = [*public_names.public(), *public_names.of_chapters()]
+    named = {member for name, thing in things for member in public_names.members(name, thing)}
+    assert named - set(CALLS) == set(MADE_BY_CALLS)
+    assert not [name for name in CALLS if name.partition("[")[0] not in named]
 
 
 def _places(call: Call) -> dict[str, frozenset[str]]:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from phase_utils._check import Array, integer, listing, text
+from phase_utils._check import Array, integer, listing, one_of, text
 from phase_utils._check import shown as brief
 from phase_utils._files import local_path
 from phase_utils.chapters import plain_markdown
@@ -125,7 +126,7 @@ def literal(name: str) -> str:
     >>> pu.data.literal("a*b")
     'a\\*b'
     """
-    return plain_markdown.literal(name)
+    return plain_markdown.literal(text("name", name))
 
 
 def pair(
@@ -205,6 +206,8 @@ def learnable(
     >>> list(kept), left_out
     (['teacher'], {})
     """
+    tasks, seed = _tasks(tasks), integer("seed", seed, minimum=0)
+    instead = one_of("instead", instead, BUILT_IN)
     reason = "E[xy] is zero up to rounding: no linear network learns at any decay"
     left_out = {name: reason for name, task in tasks.items() if task.silent}
     kept = {name: task for name, task in tasks.items() if name not in left_out}
@@ -225,7 +228,18 @@ def shown(tasks: Mapping[str, Task], left_out: Mapping[str, str]) -> str:
     -------
     str
         One sentence.
+
+    Raises
+    ------
+    ValueError
+        For no task, and for what `learnable` would not return.
     """
+    if not _tasks(tasks):
+        raise ValueError("tasks must not be empty, got {}")
+    if not isinstance(left_out, Mapping) or not all(
+        isinstance(word, str) for item in left_out.items() for word in item
+    ):
+        raise ValueError(f"left_out must be a dict of reasons by name, got {brief(left_out)}")
     first = next(iter(tasks.values())).description
     return first + "".join(f"; left out: {name} ({reason})" for name, reason in left_out.items())
 
@@ -258,6 +272,14 @@ def check(
     """
     known = (*BUILT_IN, *listing("also", also))
     _read_pair(data, compare, target, compare_target, inputs, drop, known)
+
+
+def _tasks(tasks: Any) -> Mapping[str, Task]:
+    if not isinstance(tasks, Mapping) or not all(isinstance(t, Task) for t in tasks.values()):
+        raise ValueError(f"tasks must be a dict of Task by name, got {brief(tasks)}")
+    for name in tasks:
+        text("every name of tasks", name)
+    return tasks
 
 
 def _read_pair(

@@ -15,11 +15,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from phase_utils._check import Array, flag, function, integer, kind, names, one_of, scalar
+from phase_utils._check import (
+    Array,
+    flag,
+    function,
+    integer,
+    kind,
+    names,
+    one_of,
+    scalar,
+    tried,
+)
 from phase_utils.chapters import checkpoints
 from phase_utils.training import devices
 from phase_utils.training.tensors import samples
-from phase_utils.training.trials import applied, checked, compared, tried
+from phase_utils.training.trials import applied, checked, compared
 
 OPTIMISERS = ("sgd", "adam")
 SCHEDULES = ("constant", "cosine")

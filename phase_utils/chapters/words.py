@@ -1,5 +1,7 @@
 """Words of sentences that are built from numbers."""
 
+from phase_utils._check import integer, non_empty
+
 
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural unless it is one.
@@ -7,7 +9,7 @@ def counted(number: int, noun: str) -> str:
     Parameters
     ----------
     number : int
-        How many.
+        How many, at least 0.
     noun : str
         In the singular.
 
@@ -22,4 +24,5 @@ def counted(number: int, noun: str) -> str:
     >>> pu.words.counted(1, "input"), pu.words.counted(0, "input")
     ('1 input', '0 inputs')
     """
-    return f"{number} {noun}{'s' * (number != 1)}"
+    number = integer("number", number, minimum=0)
+    return f"{number} {non_empty('noun', noun)}{'s' * (number != 1)}"

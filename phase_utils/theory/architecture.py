@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from phase_utils._check import Array, numeric, scalar
+from phase_utils._check import LARGEST_INTEGER, Array, numeric, scalar, shown
 
 LARGEST_EXPONENT = 1e12  # of |beta| in the penalty: above it ln(gamma) is rounding only
 LARGEST_SIZE = 1e4  # of the logarithm of the penalty where it matters: its rounding is 1e-12
@@ -107,7 +107,7 @@ class Architecture:
             if noisy:
                 raise ValueError(
                     "noise_factor must be None where noise_variance > 0, "
-                    f"got noise_factor = {noise_factor}"
+                    f"got noise_factor = {shown(noise_factor)}"
                 )
             return float(np.log(scalar("noise_factor", noise_factor, minimum=1)))
         if not noisy:
@@ -144,22 +144,19 @@ class Architecture:
 
 
 def _depth(value: Any) -> int | float:
-    known = isinstance(value, float | np.floating | np.ndarray)
-    if known and np.ndim(value) == 0 and value == inf:
-        return inf
-    number = float(numeric("depth", value, ndim=(0,)))
-    if isinstance(value, bool | np.bool_) or number < 0:
-        raise ValueError(f"depth must be >= 0, got {value}")
+    number = float(numeric("depth", value, ndim=(0,), infinite=True))
+    if number < 0:
+        raise ValueError(f"depth must be >= 0, got {number:g}")
     return int(number) if number.is_integer() else number
 
 
 def _layers(name: str, value: Any, depth: float, last: int = 0) -> Array:
     """One number, (1,), or one per layer, (D + last,)."""
-    array = numeric(name, value, ndim=(0, 1)) if np.size(value) else np.zeros(0)
+    array = numeric(name, value, ndim=(0, 1), empty=True)
     if array.ndim == 0:
         return array.reshape(1)
     if not isinstance(depth, int):
-        raise ValueError(f"{name} must be one number where depth is no integer, got {value}")
+        raise ValueError(f"{name} must be one number where depth is no integer, got {shown(value)}")
     if len(array) != depth + last:
         raise ValueError(
             f"{name} must be a scalar or have {depth + last} entries, got {len(array)}"
@@ -170,9 +167,10 @@ def _layers(name: str, value: Any, depth: float, last: int = 0) -> Array:
 def _widths(value: Any, depth: float) -> Array:
     widths = _layers("width", value, depth)
     wrong = (widths != np.round(widths)) | (widths < 1)
-    if np.any(wrong) or isinstance(value, bool):
-        got = value if isinstance(value, bool) else f"{widths[wrong][0]:g}"
-        raise ValueError(f"width must be an integer >= 1, got {got}")
+    if np.any(wrong):
+        raise ValueError(f"width must be an integer >= 1, got {widths[wrong][0]:g}")
+    if np.any(widths > LARGEST_INTEGER):
+        raise ValueError(f"width must be at most 2^53, got {widths.max():g}")
     return widths
 
 

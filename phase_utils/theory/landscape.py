@@ -354,8 +354,9 @@ class Landscape:
         >>> pu.Landscape(pu.Moments.isotropic(), depth=2).minima(0.1).round(6).tolist()
         [0.0, 0.669985]
         """
+        gamma = scalar("gamma", gamma, minimum=0, strict=True)
         B, kind = self.stationary(gamma)
-        origin = np.zeros(int(self._origin_is_minimum(np.array(float(gamma)))))
+        origin = np.zeros(int(self._origin_is_minimum(np.array(gamma))))
         return np.concatenate([origin, B[kind < 0]])
 
     def count_minima(self, gamma: ArrayLike) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from phase_utils.theory.spectrum import Spectrum
 from phase_utils.theory.units import EPS
 
 RANGE_TOLERANCE = 1e-9  # relative violation of the Cauchy-Schwarz bounds that rounding may cause
+MOST_EQUAL = 10**7  # inputs
 LARGEST_MATRIX = 2**31  # bytes: beyond it no matrix is built from a spectrum
 SMALLEST_SAMPLE, LARGEST_SAMPLE = 1e-150, 1e150  # whose squares and their means are floats
 
@@ -86,20 +87,21 @@ class Moments:
         """What a copy needs; the rest is computed again."""
         return {name: self.__dict__[name] for name in ("_A0", "Exy", "Eyy")}
 
-    def _check_realisable(self) -> None:
+    def _check_realisable(self, signal: str = "Exy", explained: str = "Exy^T A0^+ Exy") -> None:
+        """Raise ValueError in the words of the arguments that were given."""
         kept, exponent = self.eigenvalues > 0, _exponent(self.Exy)
         power = (np.ldexp(self.signals, -exponent) ** 2).reshape(-1, self.k).sum(axis=1)
         hidden = float(np.sqrt(power[~kept].sum()))
         total = np.sqrt(self.eigenvalues[-1]) * np.sqrt(self.Eyy)  # |E[xy]| is at most that
         if hidden > RANGE_TOLERANCE * np.ldexp(total, -exponent):
             raise ValueError(
-                "Exy must lie in the range of A0, got a component of norm "
+                f"{signal} must lie in the range of A0, got a component of norm "
                 f"{ldexp(hidden, exponent):.3g} along directions in which x has no variance"
             )
         if self.residual_variance < -RANGE_TOLERANCE * self.Eyy:
             least = self.Eyy - self.residual_variance
             raise ValueError(
-                f"Eyy must be at least Exy^T A0^+ Exy = {least:.10g}, got {self.Eyy:.10g}"
+                f"Eyy must be at least {explained} = {least:.10g}, got {self.Eyy:.10g}"
             )
 
     @classmethod
@@ -188,7 +190,8 @@ class Moments:
             raise ValueError(
                 f"signals must have {len(diagonal)} entries like eigenvalues, got {len(signals)}"
             )
-        return cls._diagonally(diagonal, signals, Eyy)
+        explained = "the sum of signals^2 / eigenvalues"
+        return cls._diagonally(diagonal, signals, Eyy, "signals", explained)
 
     @classmethod
     def isotropic(
@@ -199,7 +202,7 @@ class Moments:
         Parameters
         ----------
         d : int
-            Number of inputs, at least 1.
+            Number of inputs, 1 to 10^7.
         variance : float
             Of each input, > 0.
         signal : float
@@ -222,7 +225,7 @@ class Moments:
         >>> pu.Moments.isotropic(3, variance=2.0, signal=0.4)
         Moments(d=3, k=1, |Exy|=0.4, Eyy=0.08)
         """
-        d = integer("d", d, minimum=1)
+        d = integer("d", d, minimum=1, maximum=MOST_EQUAL)
         variance = scalar("variance", variance, minimum=0, strict=True)
         signal = scalar("signal", signal, minimum=0)
         if Eyy is None:
@@ -235,13 +238,14 @@ class Moments:
                     "signal^2 / variance must lie in the range of floats where Eyy is None, "
                     f"got signal = {signal:g} and variance = {variance:g}"
                 )
-        return cls._diagonally(np.full(d, variance), np.full(d, signal / np.sqrt(d)), Eyy)
+        spread = np.full(d, signal / np.sqrt(d))
+        return cls._diagonally(np.full(d, variance), spread, Eyy, "signal", "signal^2 / variance")
 
     @classmethod
-    def _diagonally(cls, A0: Array, Exy: Array, Eyy: Any) -> Self:
+    def _diagonally(cls, A0: Array, Exy: Array, Eyy: Any, signal: str, explained: str) -> Self:
         moments = cls.__new__(cls)
         moments._set(A0, Exy, Eyy)
-        moments._check_realisable()
+        moments._check_realisable(signal, explained)
         return moments
 
     @cached_property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from phase_utils._check import non_negative, numeric
+from phase_utils._check import function, non_negative, numeric, text, tried
 from phase_utils._extras import brought_by
 from phase_utils.theory.landscape import Landscape
 from phase_utils.theory.moments import Moments
@@ -93,7 +93,7 @@ def phase_diagram(
     axes = {name: _axis(name, value) for name, value in {**given, **extra}.items()}
     dims = [name for name, values in axes.items() if np.ndim(values) == 1]
     if not dims:
-        raise ValueError("at least one argument must be a sequence, got numbers only")
+        raise ValueError(f"one of {', '.join(axes)} must be a sequence, got numbers only")
     others = {name: np.atleast_1d(axes[name]) for name in axes if name != "gamma"}
     gammas = np.atleast_1d(axes["gamma"])
     shape = (len(gammas), *(len(values) for values in others.values()))
@@ -126,7 +126,8 @@ def phase_diagram(
 def _moments(moments: Any, parameters: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """A function from the parameters of a point to its Moments, and the parameters' values."""
     if callable(moments):
-        accepted = inspect.signature(moments).parameters
+        function("moments", moments, "parameters")
+        accepted = tried("moments must have a signature", inspect.signature, moments).parameters
         takes_any = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
         unknown = [n for n in parameters if n not in accepted and not takes_any]
         if unknown:
@@ -134,14 +135,16 @@ def _moments(moments: Any, parameters: dict[str, Any]) -> tuple[Any, dict[str, A
                 f"{unknown[0]} must be an argument of the function moments or of phase_diagram; "
                 f"the function takes {', '.join(accepted) or 'none'}"
             )
-        return (lambda point: _checked(moments(**point))), parameters
+        rule = "moments must return a Moments"
+        return (lambda point: _checked(tried(rule, moments, **point))), parameters
     if parameters:
         name = next(iter(parameters))
         raise ValueError(f"{name} must be an argument of phase_diagram or of a function moments")
     if isinstance(moments, Mapping):
         if not moments:
             raise ValueError("moments must not be empty, got {}")
-        for value in moments.values():
+        for key, value in moments.items():
+            text("every key of moments", key)
             _checked(value)
         return (lambda point: moments[point["moments"]]), {"moments": list(moments)}
     _checked(moments)
@@ -163,13 +166,7 @@ def _axis(name: str, value: Any) -> Any:
         return np.array(np.nan)
     if name == "moments":
         return np.array(value)
-    if name == "depth":  # inf is a depth
-        array = np.asarray(value)
-        infinite = np.array(array == np.inf)
-        numeric(name, np.where(infinite, 0.0, array) if infinite.any() else array, ndim=(0, 1))
-        array = array.astype(np.float64)
-    else:
-        array = numeric(name, value, ndim=(0, 1))
+    array = numeric(name, value, ndim=(0, 1), infinite=name == "depth")
     distinct, counts = np.unique(array, return_counts=True)
     if np.any(counts > 1):
         raise ValueError(f"{name} must not repeat values, got {distinct[counts > 1][0]:g} twice")

@@ -18,13 +18,13 @@ from phase_utils._check import (
     non_negative,
     one_of,
     shown,
+    tried,
 )
 from phase_utils.theory.moments import Moments
 from phase_utils.training.noise import ChainNoise
 from phase_utils.training.problem import Problem
 from phase_utils.training.rows import RUNAWAY, total_square
 from phase_utils.training.train import as_problem, checked_weights, flat_evaluate, views
-from phase_utils.training.trials import tried
 
 Event = Callable[[tuple[Tensor, ...]], Tensor]
 

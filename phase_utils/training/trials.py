@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from phase_utils._check import instance, shown
+from phase_utils._check import instance, said, shown, tried
 
 LossFunction = Callable[[Any, Any], Tensor]
 
@@ -29,7 +29,7 @@ def copied(model: Any) -> nn.Module:
         return deepcopy(checked(model))
     except Exception as error:  # a module's own copying may raise anything
         raise ValueError(
-            f"model must be a module that deepcopy copies, got {_said(error)}"
+            f"model must be a module that deepcopy copies, got {said(error)}"
         ) from error
 
 
@@ -58,19 +58,7 @@ def compared(loss_fn: LossFunction, output: Any, y: Tensor) -> Tensor:
     return loss
 
 
-def tried(rule: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a user's function returns; what it raises is raised as a ValueError with the rule."""
-    try:
-        return function(*arguments)
-    except Exception as error:  # anything
-        raise ValueError(f"{rule}, but it raised {_said(error)}") from error
-
-
 def _size(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"{value.dtype} {tuple(value.shape)}"
     return type(value).__name__
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

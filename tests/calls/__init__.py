@@ -1,5 +1,7 @@
 """A valid call of everything public, and wrong values: what `test_refusals.py` is made of."""
 
-from calls import chapters, diagnosis, running, sweeps, training
+from calls import chapters, diagnosis, running, sweeps, theory, training
 
-CALLS = training.CALLS | sweeps.CALLS | diagnosis.CALLS | chapters.CALLS | running.CALLS
+CALLS = (
+    theory.CALLS | training.CALLS | sweeps.CALLS | diagnosis.CALLS | chapters.CALLS | running.CALLS
+)

@@ -38,6 +38,7 @@ LIVE = {
     "depth": labels("1.5"),
     "noise_factor": labels("1.5"),
 }
+COUNT = labels("0", "10**9")
 CLAIM = "Eq-1"
 
 
@@ -56,6 +57,10 @@ def closing(function: Any) -> Any:
 
 def ledger() -> Any:
     return pu.claims.Ledger("01_formalism", "smoke")
+
+
+def tasks() -> Any:
+    return pu.data.pair("teacher")
 
 
 def axes() -> Any:
@@ -160,6 +165,20 @@ CALLS = {
         {"data": NOTHING, "compare": NOTHING, "compare_target": labels("''"), **COLUMNS}
         | {"also": labels("[]", "()", "['a', 'a']")},
     ),
+    "data.literal": Call(
+        lambda: (pu.data.literal, {"name": "a*b"}),
+        {"name": NAME | labels("''", "null byte")},
+    ),
+    "data.learnable": Call(
+        lambda: (pu.data.learnable, {"tasks": tasks()}),
+        {"tasks": labels("{}"), "instead": NOTHING, "seed": SEED},
+        {"a task": Inside("tasks", lambda wrong: {"teacher": wrong}, NOTHING)},
+    ),
+    "data.shown": Call(
+        lambda: (pu.data.shown, {"tasks": tasks(), "left_out": {"a": "why"}}),
+        {"tasks": NOTHING, "left_out": labels("{}")},
+        {"a reason": Inside("left_out", lambda wrong: {"a": wrong}, NAME | {"''", "null byte"})},
+    ),
     "plotting.use_style": Call(lambda: (pu.plotting.use_style, {})),
     "plotting.depth_style": Call(
         lambda: (pu.plotting.depth_style, {"depth": 2}), {"depth": labels("0", "10**9")}
@@ -194,6 +213,11 @@ CALLS = {
         lambda: (pu.widgets.phase_diagram, {}), {**LIVE, "B": labels("array ()", "tensor ()")}
     ),
     "widgets.module": Call(lambda: (pu.widgets.module, {"name": "landscape"}), {"name": NOTHING}),
+    "widgets.script": Call(lambda: (pu.widgets.script, {"name": "landscape"}), {"name": NOTHING}),
+    "words.counted": Call(
+        lambda: (pu.words.counted, {"number": 2, "noun": "input"}),
+        {"number": COUNT, "noun": NAME | {"null byte"}},
+    ),
     "widgets.LiveFigure": Call(
         lambda: (
             pu.widgets.LiveFigure,

@@ -47,6 +47,13 @@ CALLS = {
         {"name": labels("'1'"), "folder": NONE},
     ),
     "chapters.Chapter.notebook": Call(lambda: (chapter().notebook, {})),
+    "chapters.Chapter.check_data": Call(
+        lambda: (lambda runs: chapter().check_data(runs), {"runs": {"data": "digits"}}),
+        {"runs": NONE | {"{}"}},
+        {
+            "data of a run": Inside("runs", lambda wrong: {"data": wrong}, NOTHING, "data"),
+        },
+    ),
     "chapters.Chapter.values": Call(
         lambda: (chapter().values, {"parameters": {"seed": 1}}),
         {"parameters": NONE | {"{}"}, "tier": NONE},

@@ -26,16 +26,17 @@ from calls.base import (
 )
 
 MODES = {"moments": labels("Moments"), "depth": labels("0", "10**9"), "width": NONE | CAP}
+MEASURED = labels("exponent", "exponent_error")  # nan in what theory gives
 ANY = NON_NEGATIVE | SHAPED
 
 CALLS = {
     "Moments": Call(
         lambda: (pu.Moments, {"A0": np.eye(2), "Exy": [0.3, 0.1], "Eyy": 1.0}),
-        {"A0": NOTHING, "Exy": PAIR, "Eyy": POSITIVE},
+        {"A0": NOTHING, "Exy": PAIR | {"array (2, 3)"}, "Eyy": POSITIVE},
     ),
     "Moments.from_samples": Call(
         lambda: (pu.Moments.from_samples, {"x": X[:2], "y": [0.5, 1.0]}),
-        {"x": MATRIX, "y": PAIR | MATRIX},
+        {"x": MATRIX, "y": PAIR | MATRIX | {"-1s"}},
     ),
     "Moments.from_spectrum": Call(
         lambda: (
@@ -55,7 +56,7 @@ CALLS = {
         ),
         {
             "moments": labels("Moments"),
-            "depth": labels("0", "inf", "10**9"),
+            "depth": labels("0", "inf", "10**9", "10**30", "1e308"),
             "width": CAP,
             "noise_variance": NON_NEGATIVE | PAIR,
             "decay_ratios": NONE | POSITIVE | TRIPLE,
@@ -77,15 +78,17 @@ CALLS = {
         lambda: (land().global_minimum, {"gamma": 0.1}), {"gamma": ANY}
     ),
     "Landscape.paper_b": Call(lambda: (land(width=4).paper_b, {"B": 0.5}), {"B": ANY}),
-    "Landscape.transitions": Call(lambda: (land().transitions, {})),
+    "Landscape.transitions": Call(lambda: (land().transitions, {}), nan=MEASURED),
     "Landscape.spinodals": Call(lambda: (land().spinodals, {})),
     "Modes": Call(lambda: (pu.Modes, {"moments": white(), "depth": 2, "width": 2}), MODES),
     "Modes.global_minimum": Call(
         lambda: (pu.Modes(white()).global_minimum, {"gamma": 0.1}), {"gamma": ANY}
     ),
-    "Modes.transitions": Call(lambda: (pu.Modes(white()).transitions, {})),
+    "Modes.transitions": Call(lambda: (pu.Modes(white()).transitions, {}), nan=MEASURED),
     "mode_transitions": Call(
-        lambda: (pu.mode_transitions, {"moments": white(), "depth": 2, "width": 2}), MODES
+        lambda: (pu.mode_transitions, {"moments": white(), "depth": 2, "width": 2}),
+        MODES,
+        nan=MEASURED,
     ),
     "phase_diagram": Call(
         lambda: (
@@ -101,8 +104,8 @@ CALLS = {
         ),
         {
             "moments": labels("Moments"),
-            "gamma": NON_NEGATIVE | VECTOR | {"range(3)"},
-            "depth": labels("0", "inf", "10**9", "range(3)") | WHOLE,
+            "gamma": VECTOR | {"range(3)"},
+            "depth": labels("0", "inf", "10**9", "10**30", "1e308", "range(3)") | WHOLE,
             "width": CAP | WHOLE,
             "noise_variance": NON_NEGATIVE | VECTOR | {"range(3)"},
             "penalty_power": POSITIVE | VECTOR,
