@@ -97,13 +97,22 @@ def test_a_failing_row_leaves_the_others_alone(device, method):
         w[1] *= 1e60
         w[4] = torch.nan
     gammas = np.linspace(0.02, 0.2, 6)
-    chosen = pu.Settings(method, learning_rate=0.01, max_steps=300, tolerance=1e-6)
+    # steps of a given rate end before rounding has grown; those that adapt it become other steps,
+    # but end within gradient^2 / (2 curvature) above the same minimum. No curvature is below 2 gamma,
+    # that of weights that are not used, but along rotations, which change nothing.
+    adaptive = method in ("lbfgs", "flow")
+    tolerance, steps = 1e-7, 2000 if adaptive else 300
+    chosen = pu.Settings(method, learning_rate=0.01, max_steps=steps, tolerance=tolerance)
     whole, broken = (pu.train(network, w, gammas, chosen) for w in (good, bad))
     assert broken.status[4] == "nonfinite"
     assert broken.status[1] in ("nonfinite", "diverged", "max_steps", "stalled")
     kept = [0, 2, 3, 5]
+    assert set(whole.status[kept]) == {"converged" if adaptive else "max_steps"}
     assert list(broken.status[kept]) == list(whole.status[kept])
-    np.testing.assert_allclose(broken.loss[kept], whole.loss[kept], rtol=0, atol=1e-12)
+    bound = np.full(4, 1e-13)
+    if adaptive:
+        bound += (tolerance * network.moments.Eyy) ** 2 / (4 * gammas[kept])
+    assert np.all(np.abs(broken.loss - whole.loss)[kept] <= bound)
     assert "nan" in broken.summary()
 
 
