@@ -98,8 +98,8 @@ def test_a_failing_row_leaves_the_others_alone(device, method):
         w[4] = torch.nan
     gammas = np.linspace(0.02, 0.2, 6)
     # steps of a given rate end before rounding has grown; those that adapt it become other steps,
-    # but end within gradient^2 / (2 curvature) above the same minimum. No curvature is below 2 gamma,
-    # that of weights that are not used, but along rotations, which change nothing.
+    # but end within gradient^2 / (2 curvature) above the same minimum. The curvature is at least
+    # 2 gamma, that of weights that are not used, but along rotations, which change nothing.
     adaptive = method in ("lbfgs", "flow")
     tolerance, steps = 1e-7, 2000 if adaptive else 300
     chosen = pu.Settings(method, learning_rate=0.01, max_steps=steps, tolerance=tolerance)
