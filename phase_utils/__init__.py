@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from phase_utils.chapters.minibatches import Minibatches as Minibatches
     from phase_utils.chapters.minibatches import train_minibatches as train_minibatches
     from phase_utils.chapters.resnet import ResNet18 as ResNet18
+    from phase_utils.diagnosis.adamw import AdamWFade as AdamWFade
+    from phase_utils.diagnosis.adamw import adamw_fade as adamw_fade
     from phase_utils.diagnosis.diagnose import Diagnosis as Diagnosis
     from phase_utils.diagnosis.diagnose import diagnose as diagnose
     from phase_utils.diagnosis.landau import Landau as Landau
@@ -80,6 +82,7 @@ _MEMBERS = {
     "sweeps.classify": ("NoTransition", "Undetermined", "classify"),
     "sweeps.hysteresis": ("hysteresis",),
     "sweeps.sweep": ("sweep",),
+    "diagnosis.adamw": ("AdamWFade", "adamw_fade"),
     "diagnosis.diagnose": ("Diagnosis", "diagnose"),
     "diagnosis.landau": ("Landau", "expand_landau"),
     "diagnosis.origin": ("Origin", "TrivialPoint", "expand_origin", "trivial_point"),

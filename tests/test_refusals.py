@@ -24,6 +24,7 @@ import phase_utils as pu
 STRIDE = 12  # of the values that `make test` takes of each argument
 # these check nothing: what makes them has checked their values
 MADE_BY_CALLS = {
+    "AdamWFade": "adamw_fade",
     "Chains": "langevin",
     "Diagnosis": "diagnose",
     "GlobalMinimum": "Landscape.global_minimum",
