@@ -191,6 +191,27 @@ def test_a_grid_is_alone_and_says_how_much_is_done(folder, capsys, kernels):
     assert not any(path.name.startswith(".") for path in Path("g").rglob("*"))
 
 
+def test_a_cell_that_hangs_ends_with_the_limit_and_leaves_what_ran_before(folder, capsys):
+    words = ["demo", "--timeout", "2"]
+    assert main(folder, "run", *words, "-p", "mode=sleeps") == 1
+    message = "a cell took more than timeout = 2 s, which --timeout sets:\nprint("
+    assert f"A cell of 01_demo failed:\n{message}" in capsys.readouterr().err
+    for file in ("01_demo.ipynb", "01_demo.html"):
+        text = (Path("runs") / file).read_text()
+        assert "look at this" in text and "a line" in text  # what was shown before
+    assert names(Path("temporary")) == set()
+    assert main(folder, "grid", *words, "-g", "mode=['sleeps']", "--out", "g") == 1
+    assert f"A cell failed at mode='sleeps':\n{message}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", BOTH)
+@pytest.mark.parametrize("seconds", ["0", "-1", "100000000"])
+def test_a_limit_that_is_none_is_refused(folder, capsys, kernels, words, seconds):
+    assert main(folder, *words, "--timeout", seconds) == 2
+    assert "timeout must be" in capsys.readouterr().err
+    assert kernels == []
+
+
 def test_an_interruption_while_nothing_runs_is_told_too(folder, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt

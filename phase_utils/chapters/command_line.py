@@ -105,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--tier", choices=TIERS, help="size of the run")
     run.add_argument("--out", default="runs", help="folder of the results (default: runs)")
+    _add_timeout(run)
     run.set_defaults(command=_run)
     grid = commands.add_parser(
         "grid",
@@ -135,8 +136,24 @@ def _parser() -> argparse.ArgumentParser:
     grid.add_argument(
         "--dask", metavar="ADDRESS", help="scheduler of the Dask cluster that runs it"
     )
+    _add_timeout(grid)
     grid.set_defaults(command=_grid)
     return parser
+
+
+def _add_timeout(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--timeout",
+        type=int,
+        metavar="SECONDS",
+        help="that one cell of the notebook may take (default: 21600, six hours)",
+    )
+
+
+def _timeout(options: argparse.Namespace) -> int:
+    from phase_utils.chapters import execution
+
+    return execution.TIMEOUT if options.timeout is None else int(options.timeout)
 
 
 def _list(_: argparse.Namespace, folder: Path | None) -> int:
@@ -177,7 +194,14 @@ def _run(options: argparse.Namespace, folder: Path | None) -> int:
         given = _given(options.parameter, chapter)
     except ValueError as error:
         raise ChapterError(str(error)) from None
-    done = library.run(chapter.name, given, tier=options.tier, out=options.out, folder=folder)
+    done = library.run(
+        chapter.name,
+        given,
+        tier=options.tier,
+        out=options.out,
+        folder=folder,
+        timeout=_timeout(options),
+    )
     if done.error:
         print(f"\nA cell of {chapter.name} failed:\n{done.error}\n", file=sys.stderr)
     print(f"notebook: {done.notebook}\npage:     {done.html}")
@@ -211,7 +235,14 @@ def _grid(options: argparse.Namespace, folder: Path | None) -> int:
         raise ChapterError(str(error)) from None
     try:
         outcomes = grid.run(
-            chapter.name, axes, given, tier=options.tier, out=out, folder=folder, client=client
+            chapter.name,
+            axes,
+            given,
+            tier=options.tier,
+            out=out,
+            folder=folder,
+            client=client,
+            timeout=_timeout(options),
         )
     finally:
         if client is not None:

@@ -17,6 +17,7 @@ from phase_utils._files import FULL, NotWritten, write_atomic
 from phase_utils.chapters.scratch import PREFIX, scratch
 from phase_utils.chapters.vocabulary import MIME
 
+TIMEOUT = 6 * 3600  # seconds for one cell; at the size of the book 600 are enough
 STATIC = (
     "PHASE_BOOK_STATIC"  # 1 in kernels whose outputs are kept: what they show must not need one
 )
@@ -27,7 +28,11 @@ _ABSOLUTE = re.compile(rf"({_ANSI}|(?<![\w.~/<:\\]))(?:[A-Za-z]:)?/(?:[\w.@+-]+/
 
 
 def execute(
-    nb: NotebookNode, parameters: Mapping[str, Any], *, progress: str = ""
+    nb: NotebookNode,
+    parameters: Mapping[str, Any],
+    *,
+    timeout: int = TIMEOUT,
+    progress: str = "",
 ) -> tuple[NotebookNode, str]:
     """Execute `nb` in the current directory with `parameters` injected after its parameters cell.
 
@@ -36,6 +41,7 @@ def execute(
     Args:
         nb: a notebook; it is not changed.
         parameters: values by name, already checked.
+        timeout: seconds that one cell may take; then the kernel is killed.
         progress: label of a progress bar over the cells on stderr; no bar where empty.
 
     Returns:
@@ -62,12 +68,16 @@ def execute(
                 kernel_name="python3",
                 language="python",
                 kernel_manager_class=_kernel_manager(folder),
+                execution_timeout=timeout,
                 shutdown_kernel="immediate",  # asked politely, a busy one shows a traceback
                 progress_bar={"desc": progress} if progress else False,
             )
         except PapermillExecutionError as failure:
             error = _last_lines(failure.traceback) or f"{failure.ename}: {failure.evalue}"
-        except (CellTimeoutError, RuntimeError) as failure:  # a kernel that died, or did not start
+        except CellTimeoutError:
+            error = f"a cell took more than timeout = {timeout} s, which --timeout sets:\n"
+            error += _running(nbformat.read(path, as_version=4))
+        except RuntimeError as failure:  # a kernel that died, or did not start
             error = f"{type(failure).__name__}: {failure}"
         except OSError as failure:
             if failure.errno not in FULL:
@@ -156,6 +166,12 @@ def _kernel_manager(folder: Path) -> type:
 def _last_lines(traceback: list[str], count: int = 12) -> str:
     text = re.sub(_ANSI, "", "\n".join(traceback)).strip()
     return "\n".join(text.splitlines()[-count:])
+
+
+def _running(nb: NotebookNode, count: int = 12) -> str:
+    """The first lines of the last cell that Papermill has begun."""
+    begun = [c for c in nb.cells if c.metadata.get("papermill", {}).get("start_time")]
+    return "\n".join(begun[-1].source.splitlines()[:count]) if begun else ""
 
 
 def _prefixes() -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ from phase_utils._check import bar, instance, shown
 from phase_utils._files import NotWritten, write_atomic, write_together
 from phase_utils.chapters import grid_page, library, results
 from phase_utils.chapters.errors import ChapterError, Interrupted
+from phase_utils.chapters.execution import TIMEOUT
 from phase_utils.chapters.library import Chapter
 from phase_utils.chapters.parameters import Parameter, check_names
 from phase_utils.chapters.vocabulary import failing
@@ -192,6 +193,7 @@ def run(
     out: str | Path = "runs/grid",
     folder: str | Path | None = None,
     client: Any = None,
+    timeout: int = TIMEOUT,
     progress: bool | None = None,
 ) -> list[Outcome]:
     """Run a chapter at every point of a grid, and leave `out`/index.html and a folder per cell.
@@ -213,6 +215,8 @@ def run(
         Folder of the chapters; default the book's own.
     client : distributed.Client, optional
         Its workers need this package and the data files; the results are written here.
+    timeout : int
+        Seconds that one cell may take, 1 to 10^7; default six hours. One that takes longer fails.
     progress : bool, optional
         Whether to show a progress bar; default: where stderr is a terminal.
 
@@ -234,13 +238,14 @@ def run(
     """
     chapter, progress = library.find(name, folder), bar("progress", progress)
     cells = plan(chapter, axes, parameters, tier)
-    client = checked_client(client)
+    client, timeout = checked_client(client), library.checked_timeout(timeout)
     library.check_export()
     with results.reserved(out, "grid", chapter.name) as place:
         for left in (*place.glob(".index.html.*"), *place.glob("*/.*")):
             left.unlink()  # of a grid that was killed
         outcomes = {cell.key: done for cell in cells if (done := _done(place, chapter, cell))}
-        work = (chapter.name, chapter.path.parent if folder is not None else None, _source(chapter))
+        own = chapter.path.parent if folder is not None else None
+        work = (chapter.name, own, _source(chapter), timeout)
         page = partial(_write_page, place, chapter, list(axes), cells, outcomes)
         page()
         try:
@@ -260,7 +265,7 @@ def run(
 
 
 def _ran(
-    work: tuple[str, Path | None, str],
+    work: tuple[str, Path | None, str, int],
     cells: Sequence[Cell],
     outcomes: Mapping[str, Outcome],
     client: Any,
@@ -290,13 +295,13 @@ def _ran(
             shown_bar.update()
 
 
-def _executed(work: tuple[str, Path | None, str], cell: Cell) -> tuple[Any, Any, str]:
+def _executed(work: tuple[str, Path | None, str, int], cell: Cell) -> tuple[Any, Any, str]:
     """Run one cell of a grid: its files by name, its claims, its error."""
-    name, folder, source = work
+    name, folder, source, timeout = work
     chapter = library.find(name, folder)
     if _source(chapter) != source:
         raise ChapterError(f"the worker has another version of {name} or of the package")
-    done = library.execute(chapter, cell.values)
+    done = library.execute(chapter, cell.values, timeout=timeout)
     return dict(zip(chapter.files, done.files, strict=True)), done.claims, done.traceback
 
 

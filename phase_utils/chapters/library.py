@@ -14,7 +14,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from phase_utils._check import flag, shown
+from phase_utils._check import flag, integer, shown
 from phase_utils._files import local_path, recover, write_together
 from phase_utils.chapters import data, execution, export, results
 from phase_utils.chapters.errors import ChapterError, Interrupted
@@ -225,6 +225,14 @@ def checked_folder(folder: Any) -> Path:
     return place
 
 
+def checked_timeout(timeout: Any) -> int:
+    """Return the seconds that a cell may take, or raise ChapterError."""
+    try:
+        return integer("timeout", timeout, minimum=1, maximum=10**7)
+    except ValueError as error:
+        raise ChapterError(str(error)) from None
+
+
 def names(folder: str | Path | None = None) -> list[str]:
     """Return the names of all chapters, with their numbers, in reading order.
 
@@ -353,6 +361,7 @@ def run(
     tier: str | None = None,
     out: str | Path = "runs",
     folder: str | Path | None = None,
+    timeout: int = execution.TIMEOUT,
     progress: bool = True,
 ) -> Run:
     """Execute a chapter and leave `out`/NN_name.ipynb and `out`/NN_name.html.
@@ -372,6 +381,8 @@ def run(
         Folder of the results, created where missing; `~` is the home directory.
     folder : Path, optional
         Folder of the chapters; default the book's own.
+    timeout : int
+        Seconds that one cell may take, 1 to 10^7; default six hours. One that takes longer fails.
     progress : bool
         Show a progress bar over the cells on stderr.
 
@@ -393,7 +404,7 @@ def run(
     """
     chapter = find(name, folder)
     values = chapter.values(parameters, tier)
-    progress = flag("progress", progress)
+    timeout, progress = checked_timeout(timeout), flag("progress", progress)
     chapter.check_data(values)
     check_export()
     with results.reserved(out, chapter.name) as place:
@@ -403,7 +414,7 @@ def run(
                 raise ChapterError(f"out must have room for {path.name}, but {path} is a folder")
         recover(paths)
         try:
-            done = execute(chapter, values, progress=progress)
+            done = execute(chapter, values, timeout=timeout, progress=progress)
             write_together(dict(zip(paths, done.files, strict=True)))
         except KeyboardInterrupt:
             raise Interrupted(f"nothing of this run is kept, run {chapter.name} again") from None
@@ -418,7 +429,13 @@ def check_export() -> None:
         raise ChapterError(str(error)) from None
 
 
-def execute(chapter: Chapter, values: Mapping[str, Any], *, progress: bool = False) -> Executed:
+def execute(
+    chapter: Chapter,
+    values: Mapping[str, Any],
+    *,
+    timeout: int = execution.TIMEOUT,
+    progress: bool = False,
+) -> Executed:
     """Execute a chapter with checked values, and write nothing.
 
     Parameters
@@ -427,6 +444,8 @@ def execute(chapter: Chapter, values: Mapping[str, Any], *, progress: bool = Fal
         As `find` returns it.
     values : dict
         As `Chapter.values` returns them.
+    timeout : int
+        Seconds that one cell may take.
     progress : bool
         Show a progress bar over the cells on stderr.
 
@@ -436,7 +455,10 @@ def execute(chapter: Chapter, values: Mapping[str, Any], *, progress: bool = Fal
         What it left.
     """
     nb, error = execution.execute(
-        chapter.notebook(), values, progress=chapter.name if progress else ""
+        chapter.notebook(),
+        values,
+        timeout=timeout,
+        progress=chapter.name if progress else "",
     )
     shown = export.readable(nb)
     return Executed(
