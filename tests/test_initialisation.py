@@ -134,6 +134,34 @@ def test_of_several_learned_minima_the_deepest_is_reached(gamma, place):
     np.testing.assert_allclose(end.B, target, rtol=1e-4)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_a_perturbation_is_the_largest_that_leaves_half_of_the_margin(noise):
+    moments, gamma = pu.Moments.isotropic(3), 0.1
+    network = pu.LinearNetwork(moments, 2, 5, noise)
+    basin = pu.learning_basin(pu.Landscape(moments, 2, 5, noise), gamma)
+    given = (moments, 2, 5, gamma, noise)
+    asked = {"seed": range(40), "place": 0.2}
+    exact = pu.learning_basin_init(*given, **asked, perturbation=0)
+    small = pu.learning_basin_init(*given, **asked, perturbation=1e-9)
+    start = pu.learning_basin_init(*given, **asked, perturbation=0.25)
+    shift = [s - e for s, e in zip(start, exact, strict=True)]
+    size = np.array([s.flatten(1).norm(dim=1).numpy() for s in shift])
+    unit = [s.sub(e).flatten(1).norm(dim=1).numpy() for s, e in zip(small, exact, strict=True)]
+    halvings = np.log2(0.25e9 * np.array(unit) / size)
+    np.testing.assert_allclose(halvings, np.round(halvings[:1]).repeat(3, 0), atol=1e-4)
+    halved = halvings[0] > 0.5
+
+    def stays(weights):
+        B = network.order_parameter(weights).numpy()
+        bound = (basin.passage + loss(network, exact, gamma)) / 2
+        return (basin.B_low < B) & (basin.B_high > B) & (loss(network, weights, gamma) < bound)
+
+    assert stays(start).all()
+    twice = tuple(e + 2 * s for e, s in zip(exact, shift, strict=True))
+    assert 5 < halved.sum() < 40
+    assert not stays(twice)[halved].any()
+
+
 def test_equal_seeds_give_equal_weights_in_every_batch():
     moments = pu.Moments.isotropic(3)
     batch = pu.learning_basin_init(moments, 2, [4, 5], 0.1, seed=[7, 1, 4])

@@ -197,9 +197,21 @@ def test_a_finished_training_is_read_and_another_is_refused(tmp_path):
         ({"gamma": 0.1}, "gamma is 0.0 there and 0.1 here; decays is"),
         ({"seed": 1}, "seed is 0 there and 1 here$"),
         ({"momentum": 0.5}, "momentum is 0.9 there and 0.5 here$"),
+        ({"batch_size": 7}, "batch_size is .* there and 7 here$"),
+        ({"learning_rate": 0.01}, "learning_rate is .* there and 0.01 here$"),
+        ({"optimiser": "adam"}, "optimiser is sgd there and adam here"),
+        ({"schedule": "cosine"}, "schedule is constant there and cosine here$"),
     ]:
         with pytest.raises(ValueError, match=f"of this training, got .*a.pt of.*: {difference}"):
             go(**changes)
+    model, (x, y) = problem()
+    for changed in ((x, y + 1), (-x, y)):
+        with pytest.raises(ValueError, match=r"of another .*: data is \w+ there and \w+ here$"):
+            pu.train_minibatches(model, squared, changed, epochs=2, checkpoint=place)
+    with pytest.raises(ValueError, match=r"of another .*: decays is .* there and .* here$"):
+        pu.train_minibatches(
+            model, squared, (x, y), epochs=2, decayed=["0.weight"], checkpoint=place
+        )
     other, data = problem(seed=1)
     before = copy_of(other)
     with pytest.raises(ValueError, match=r"of another \(delete it or give another path\)"):

@@ -61,7 +61,7 @@ def test_a_linear_autoencoder_is_unstable_at_the_largest_variance():
 
 
 class Skipping(nn.Module):
-    """A hidden layer beside a deeper path, and a free scale of the output: theta mixes with w."""
+    """A hidden layer beside a deeper path, and an offset of the output."""
 
     def __init__(self):
         super().__init__()
@@ -73,8 +73,30 @@ class Skipping(nn.Module):
         return self.c(h + torch.tanh(self.b(h)))
 
 
-def test_gamma_origin_is_that_of_the_dense_hessian():
-    p = problem(Skipping())
+class Curved(nn.Module):
+    """A line, its square and an offset: where the mean input is not 0, theta mixes with w."""
+
+    def __init__(self):
+        super().__init__()
+        self.line = nn.Linear(5, 1)
+
+    def forward(self, x):
+        along = x @ self.line.weight.T
+        return along + 5 * along**2 + self.line.bias
+
+
+def curved():
+    """The problem of `Curved` on a target without linear signal, so that w = 0 is stationary."""
+    x = X + np.arange(1, 6) / 2
+    linear = np.column_stack([np.ones(len(x)), x])
+    square = (x @ np.ones(5)) ** 2
+    y = square - linear @ np.linalg.lstsq(linear, square, rcond=None)[0]
+    return problem(Curved(), data=(x, y[:, None]))
+
+
+@pytest.mark.parametrize("make", [lambda: problem(Skipping()), curved], ids=["apart", "mixed"])
+def test_gamma_origin_is_that_of_the_dense_hessian(make, request):
+    p = make()
     point = pu.trivial_point(p)
     dense = torch.autograd.functional.hessian(p.loss, point.weights)
     w, t = p.mask, ~p.mask
@@ -82,6 +104,8 @@ def test_gamma_origin_is_that_of_the_dense_hessian():
     lowest = float(torch.linalg.eigvalsh(schur)[0])
     assert lowest < -0.1
     assert pu.expand_origin(p).gamma == pytest.approx(-lowest / 2, rel=1e-8)
+    fixed = float(torch.linalg.eigvalsh(dense[w][:, w])[0])  # as if theta stayed where it is
+    assert (fixed > lowest + 0.01 * abs(lowest)) == (request.node.callspec.id == "mixed")
 
 
 def test_relu_has_the_closed_form_of_its_best_direction():

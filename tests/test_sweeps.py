@@ -9,9 +9,13 @@ import pytest
 import torch
 import xarray
 from problems import Isotropic
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import phase_utils as pu
 from phase_utils.sweeps import sweep as sweeps
+from phase_utils.training import minimisers
 
 MOMENTS = pu.Moments.isotropic(3)
 PLAN = {
@@ -216,3 +220,37 @@ def test_bad_sweeps_are_refused_before_anything_is_trained(arguments, message, m
     monkeypatch.setattr(sweeps, "train", refuse)
     with pytest.raises(ValueError, match=message):
         pu.sweep(**{"moments": MOMENTS, "gamma": [0.1], **arguments})
+
+
+class Held(TorchDispatchMode):
+    """The most bytes that tensors made meanwhile hold at a time."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes, self.most = {}, 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        self.sizes = {held: size for held, size in self.sizes.items() if not held.expired()}
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                self.sizes[StorageWeakRef(storage)] = storage.nbytes()
+        self.most = max(self.most, sum(self.sizes.values()))
+        return result
+
+
+@pytest.mark.parametrize("memory", [2, 10])
+@pytest.mark.parametrize(("depth", "noise"), [(1, 0.0), (2, 0.0), (1, 0.5), (4, 0.5)])
+def test_what_trains_at_once_fits_in_its_memory_and_nearly_fills_it(
+    depth, noise, memory, monkeypatch
+):
+    monkeypatch.setattr(minimisers, "KEPT", 1)
+    monkeypatch.setitem(sweeps.BATCH_BYTES, "cpu", 10 * 2**20)
+    network = pu.LinearNetwork(pu.Moments.isotropic(6), depth, 30, noise)
+    settings = pu.Settings(max_steps=20, memory=memory)
+    fitting = sweeps._fitting(network, settings, torch.device("cpu"))
+    init = network.initial_weights(0.5, range(fitting))
+    with Held() as held:
+        pu.train(network, init, 0.05, settings)
+    assert 0.5 < held.most / sweeps.BATCH_BYTES["cpu"] < 1.05

@@ -288,7 +288,8 @@ def _axis(name: str, value: Any, *, whole: bool = False) -> NDArray[Any]:
 
 def _fitting(network: Any, settings: Settings, device: torch.device) -> int:
     """How many networks train at once, at least one, so that their optimiser state fits."""
-    per_row = 8 * ((2 * settings.memory + 16) * network.parameters + 8 * network.intermediates)
+    # steps and changes of gradients, the state, and what one evaluation holds besides
+    per_row = 8 * (2 * settings.memory + 16) * network.parameters
     return max(1, BATCH_BYTES.get(device.type, BATCH_BYTES["cuda"]) // per_row)
 
 

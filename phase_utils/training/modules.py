@@ -105,7 +105,6 @@ class ModuleProblem:
             [torch.full((p.numel(),), k in chosen, device=place) for k, p in parameters.items()]
         )
         self.size = self.parameters = len(self.start)
-        self.intermediates = 0  # beside the weights: evaluations are cut into pieces that fit
         self._moved: dict[Any, ModuleProblem] = {}
         self.chunks = [slice(0, len(self.x))]
         self.rows = 1  # sets of weights that are evaluated at once

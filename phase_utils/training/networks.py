@@ -114,11 +114,6 @@ class LinearNetwork:
         return sum(rows * columns for rows, columns in self.shapes)
 
     @property
-    def intermediates(self) -> int:
-        """Numbers beside the weights that one evaluation holds, in the largest of its arrays."""
-        return sum(width**2 for width in self.widths) if any(self.noises) else 0
-
-    @property
     def noise_factor(self) -> float:
         """N = prod_l (1 + s2_l / d_l), through which alone width and noise enter the landscape."""
         return float(np.prod([1 + s / w for s, w in zip(self.noises, self.widths, strict=True)]))

@@ -1,0 +1,83 @@
+"""The loss of a module in pieces: of samples, of rows, and with models that cannot be batched."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import phase_utils as pu
+from phase_utils.training import modules
+
+RNG = np.random.default_rng(3)
+X, Y = RNG.normal(size=(17, 4)), RNG.normal(size=(17, 2))
+
+
+def problem(**options):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
+    return pu.ModuleProblem(model, nn.functional.mse_loss, (X, Y), **options)
+
+
+def test_the_samples_are_cut_where_their_activations_do_not_fit(monkeypatch):
+    assert problem().chunks == [slice(0, 17)]
+    monkeypatch.setattr(modules, "ACTIVATIONS", 60)  # numbers, of 17 x 8 that the layers give
+    found = problem()
+    assert [c.stop - c.start for c in found.chunks] == [5, 6, 6]
+    assert [c.start for c in found.chunks[1:]] == [c.stop for c in found.chunks[:-1]]
+
+
+@pytest.fixture(params=["whole", "row by row", "cut"])
+def same(request):
+    """The same loss computed at once, one set of weights at a time, and in uneven pieces."""
+    found = problem()
+    assert found.rows > 1
+    if request.param == "row by row":
+        found.rows = 1
+    if request.param == "cut":
+        found.chunks = [slice(0, 4), slice(4, 5), slice(5, 17)]
+    return found
+
+
+def by_hand(row):
+    """The mean over samples and outputs, in NumPy."""
+    a, b, c, d = np.split(row, [12, 15, 21])
+    hidden = np.tanh(X @ a.reshape(3, 4).T + b)
+    return np.square(hidden @ c.reshape(2, 3).T + d - Y)
+
+
+def test_all_ways_to_a_loss_give_the_same(same):
+    x = same.random(0.7, range(3))
+    expected = [by_hand(row.numpy()).mean() for row in x]
+    np.testing.assert_allclose(same.losses(x), expected, rtol=1e-13)
+    np.testing.assert_allclose([same.loss(row) for row in x], expected, rtol=1e-13)
+    loss, gradient = same.evaluate(x)
+    np.testing.assert_allclose(loss, expected, rtol=1e-13)
+    each = by_hand(x[0].numpy()).mean(1)
+    np.testing.assert_allclose(same.sample_losses(x[0]), each, rtol=1e-12)
+
+    along, step = torch.as_tensor(RNG.normal(size=same.parameters)), 1e-5
+    ends = [by_hand((x[0] + s * step * along).numpy()).mean() for s in (1, -1)]
+    assert float(gradient[0] @ along) == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-7)
+    slopes = [same.evaluate((x[0] + s * step * along)[None])[1][0] for s in (1, -1)]
+    curved = (slopes[0] - slopes[1]) / (2 * step)
+    torch.testing.assert_close(same.hessian_product(x[0], along), curved, rtol=1e-6, atol=1e-9)
+
+
+def test_a_loss_that_is_no_mean_is_never_cut(monkeypatch):
+    monkeypatch.setattr(modules, "ACTIVATIONS", 60)
+    total = pu.ModuleProblem(nn.Linear(4, 2), lambda out, y: (out - y).square().sum(), (X, Y))
+    assert total.chunks == [slice(0, 17)]
+    with pytest.raises(ValueError, match="mean over samples"):
+        total.sample_losses(total.start)
+
+
+def test_a_subset_has_samples_of_the_whole_each_once():
+    whole = problem()
+    part = whole.subset(5, seed=1)
+    places = [np.flatnonzero((row == X).all(1)).item() for row in part.x.numpy()]
+    assert len(set(places)) == 5
+    np.testing.assert_array_equal(part.y, Y[places])
+    assert part.decayed == whole.decayed
+    assert torch.equal(part.start, whole.start)
+    assert whole.subset(17) is whole
+    assert [whole.subset(5, seed=s).x[0].tolist() for s in (1, 1)] == [part.x[0].tolist()] * 2
