@@ -9,14 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from phase_utils.chapters import widgets
+from phase_utils.chapters import live_scripts
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
 policy_pages = pytest.importorskip("policy_pages")
 
-LIVE = widgets.script("landscape")
+LIVE = live_scripts.script("landscape")
 PAGE = f"""<!DOCTYPE html>
 <html lang="en">
 <head>

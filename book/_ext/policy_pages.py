@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from phase_utils.chapters import policy, widgets
+from phase_utils.chapters import live_scripts, policy
 
 # what lies beside the page; where the book is opened as files, no file is 'self' to some browsers
 BESIDE = "'self' file:"
@@ -25,7 +25,7 @@ OWN = re.compile(r"\n<meta http-equiv=\"Content-Security-Policy\"[^>]*>")
 def element(page: str) -> str:
     """Return the element that states the policy of a page."""
     around = ARTICLE.sub("", page)
-    live = {widgets.script(name) for name in widgets.LIVE}
+    live = {live_scripts.script(name) for name in live_scripts.LIVE}
     scripts = {*SCRIPT.findall(around), *live.intersection(SCRIPT.findall(page))}
     handlers = {html.unescape(one or other) for one, other in HANDLER.findall(around)}
     allowed = sorted(map(policy.hashed, scripts | handlers))

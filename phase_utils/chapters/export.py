@@ -119,7 +119,7 @@ def to_html(nb: NotebookNode) -> str:
     from nbconvert import HTMLExporter
     from nbconvert.preprocessors import TagRemovePreprocessor
 
-    from phase_utils.chapters import widgets
+    from phase_utils.chapters import live_scripts
 
     nb = copy.deepcopy(nb)
     nb.metadata.pop("widgets", None)
@@ -141,7 +141,7 @@ def to_html(nb: NotebookNode) -> str:
         ),
         enabled=True,
     )
-    known = [_SETTINGS, mathjax(), *map(widgets.script, widgets.LIVE)]
+    known = [_SETTINGS, mathjax(), *map(live_scripts.script, live_scripts.LIVE)]
     resources = {
         "phase_policy": policy.page_of_its_own(known),
         "phase_settings": _SETTINGS,

@@ -1,6 +1,7 @@
 """The static form of the live figures, for readers without scripts, for print and for LaTeX."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,31 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEARNED, TOP, JUMP = "#0072B2", "#D55E00", "#00805D"
+INK = "#010203"  # of axes and text in SVG, to be replaced by the ink of the page
+
+
+def described(name: str, state: Mapping[str, Any]) -> str:
+    """Return what the figure of this name shows, for those who do not see it."""
+    return _FORMS[name][0](state)
+
+
+def drawn(name: str, state: Mapping[str, Any], form: str) -> bytes:
+    """Return the figure of this name as a file, "svg" or "pdf"; the same bytes each time."""
+    import matplotlib.pyplot as plt
+
+    from phase_utils.chapters import plotting
+
+    date = {"svg": "Date", "pdf": "CreationDate"}[form]
+    ink = INK if form == "svg" else "black"
+    parts = ("text.", "axes.label", "axes.edge", "xtick.", "ytick.", "grid.")
+    file = BytesIO()
+    style: dict[Any, Any] = plotting.STYLE | {f"{part}color": ink for part in parts}
+    with plt.rc_context({**style, "svg.fonttype": "none"}):
+        figure = plt.figure(figsize=(7.2, 3.1))
+        _FORMS[name][1](figure, state)
+        figure.savefig(file, format=form, metadata={date: None})
+        plt.close(figure)
+    return file.getvalue()
 
 
 def landscape_of(state: Mapping[str, Any], depth: float | None = None) -> Landscape:
@@ -24,22 +50,20 @@ def landscape_of(state: Mapping[str, Any], depth: float | None = None) -> Landsc
     return Landscape(moments, depth, noise_factor=state["noise_factor"])
 
 
-def describe_landscape(state: Mapping[str, Any]) -> str:
-    """Return what `landscape` shows."""
+def _describe_landscape(state: Mapping[str, Any]) -> str:
     return (
         f"Loss over the order parameter B at depth {state['depth']:g} and weight decay "
         f"{state['gamma']:.4g}, with its minima (blue) and the barrier between them (orange)."
     )
 
 
-def landscape(figure: "Figure", state: Mapping[str, Any]) -> None:
+def _draw_landscape(figure: "Figure", state: Mapping[str, Any]) -> None:
     """Draw Eq. 6 over B with its minima and maxima."""
     axis = figure.subplots()
     _landscape(axis, landscape_of(state), state["gamma"])
 
 
-def describe_state(state: Mapping[str, Any]) -> str:
-    """Return what `state_curve` shows."""
+def _describe_state(state: Mapping[str, Any]) -> str:
     return (
         f"Left: weight decay over the squared norm R of the stationary states, depth "
         f"{state['depth']:g}. A level line at decay {state['gamma']:.4g} cuts two areas off, equal "
@@ -47,7 +71,7 @@ def describe_state(state: Mapping[str, Any]) -> str:
     )
 
 
-def state_curve(figure: "Figure", state: Mapping[str, Any]) -> None:
+def _draw_state(figure: "Figure", state: Mapping[str, Any]) -> None:
     """Draw gamma(R) with Maxwell's areas, and the loss of the same states."""
     land, gamma = landscape_of(state), state["gamma"]
     a = land.noise_factor * land.moments.eigenvalues[land.moments.signals != 0]
@@ -73,8 +97,7 @@ def state_curve(figure: "Figure", state: Mapping[str, Any]) -> None:
     right.set(xlabel="weight decay γ", ylabel="loss − E[y²]")
 
 
-def describe_diagram(state: Mapping[str, Any]) -> str:
-    """Return what `diagram` shows."""
+def _describe_diagram(state: Mapping[str, Any]) -> str:
     return (
         "Left: plane of depth and weight decay. The line of coexistence and the spinodal above it "
         f"start from the critical point at depth 1. Right: the landscape at depth "
@@ -82,7 +105,7 @@ def describe_diagram(state: Mapping[str, Any]) -> str:
     )
 
 
-def diagram(figure: "Figure", state: Mapping[str, Any]) -> None:
+def _draw_diagram(figure: "Figure", state: Mapping[str, Any]) -> None:
     """Draw coexistence and spinodal over the depth, and the landscape of one point."""
     left, right = figure.subplots(1, 2)
     depths = 1.01 + (state["limits"]["depth"][1] - 1.01) * np.linspace(0, 1, 24) ** 2
@@ -120,3 +143,10 @@ def _landscape(axis: "Axes", land: Landscape, gamma: float) -> None:
     span = max(float(np.ptp(heights)), 1e-3 * zero)
     axis.set(ylim=(heights.min() - 0.5 * span, heights.max() + span))
     axis.set(xlabel="order parameter B", ylabel="loss − E[y²]")
+
+
+_FORMS: dict[str, tuple[Callable[..., str], Callable[..., None]]] = {
+    "equation_of_state": (_describe_state, _draw_state),
+    "landscape": (_describe_landscape, _draw_landscape),
+    "phase_diagram": (_describe_diagram, _draw_diagram),
+}

@@ -1,52 +1,35 @@
 """Live figures that need no kernel: drawn in the page, and the same as widgets in live Jupyter.
 
-Each is one JavaScript module of `phase_utils/chapters/live`, on shared formulas (`theory.js`,
-`transitions.js`) and drawing (`draw.js`), put together in one file when it is shown. Without a
-script, in print and in LaTeX a static figure stands in its place. Where the environment variable
-PHASE_BOOK_STATIC is 1, as in the book, no widget is made: in a page without a kernel it is dead.
+Each is the state that its function makes, given to one JavaScript module of `live_scripts` in the
+page and, in print, in LaTeX and without scripts, to its drawing in `live_figures`. Where the
+environment variable PHASE_BOOK_STATIC is 1, as in the book, no widget is made: in a page without a
+kernel it is dead.
 """
 
 import json
 import os
 import re
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache, cached_property
 from html import escape
-from importlib import resources
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phase_utils._check import function, instance, one_of, scalar, shown, text
+from phase_utils._check import instance, one_of, scalar, shown
 from phase_utils.chapters import live_figures
 from phase_utils.chapters.execution import STATIC
+from phase_utils.chapters.live_scripts import LIVE, module, script
 from phase_utils.theory.landscape import Landscape
 from phase_utils.theory.moments import Moments
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
-__all__ = ["LiveFigure", "equation_of_state", "landscape", "module", "phase_diagram", "script"]
+__all__ = ["LiveFigure", "equation_of_state", "landscape", "phase_diagram"]
 
-LIVE = ("equation_of_state", "landscape", "phase_diagram")  # their modules
-
-_QUOTED = r"`[^`]*`|\"[^\"\n]*\""
-_INK = "#010203"  # of the static figure, replaced by the ink of the page
-
-# Shows every figure of its name that no script has shown yet, with a model that lives in the page.
-_SHIM = """
-for (const el of document.querySelectorAll('.pu-live[data-live="NAME"]:not([data-ready])')) {
-  const state = JSON.parse(el.dataset.state), heard = new Set();
-  el.dataset.ready = "";
-  render({ el, model: {
-    get: (key) => state[key],
-    set: (key, value) => { state[key] = value; },
-    save_changes: () => heard.forEach((f) => f()),
-    on: (_, f) => heard.add(f), off: (_, f) => heard.delete(f),
-  } });
-}"""
+_KEYS = ("a", "e", "depth", "noise_factor", "gamma", "limits")  # of every state
 
 
 class LiveFigure:
@@ -54,31 +37,28 @@ class LiveFigure:
 
     Parameters
     ----------
-    name : str
-        Of the module in the folder `live`.
+    name : {"equation_of_state", "landscape", "phase_diagram"}
+        Of its module in the folder `live`.
     state : dict
-        What the module starts from; each entry is a trait of `widget`.
-    description : str
-        What the static figure shows, for those who do not see it.
-    draw : callable
-        Of a figure and the state: draws the static form.
+        What the module starts from, as the function of this name makes it; each entry is a trait
+        of `widget`.
     """
 
-    def __init__(
-        self,
-        name: str,
-        state: Mapping[str, Any],
-        description: str,
-        draw: Callable[["Figure", Mapping[str, Any]], None],
-    ) -> None:
-        self.name, self.description = (
-            one_of("name", name, _names()),
-            text("description", description),
-        )
+    def __init__(self, name: str, state: Mapping[str, Any]) -> None:
+        self.name = one_of("name", name, LIVE)
         if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
             raise ValueError(f"state must be a dict of traits by name, got {shown(state)}")
+        missing = [key for key in _KEYS if key not in state]
+        if missing:
+            raise ValueError(
+                f"state must be one that pu.widgets.{name} makes, got none of {', '.join(missing)}"
+            )
         self.state = dict(state)
-        self._draw = function("draw", draw, "a figure and the state")
+
+    @property
+    def description(self) -> str:
+        """What the static figure shows, for those who do not see it."""
+        return live_figures.described(self.name, self.state)
 
     @cached_property
     def widget(self) -> Any:
@@ -98,25 +78,11 @@ class LiveFigure:
         bytes
             Its content.
         """
-        import matplotlib.pyplot as plt
-
-        from phase_utils.chapters import plotting
-
-        date = {"svg": "Date", "pdf": "CreationDate"}[one_of("form", form, ("svg", "pdf"))]
-        ink = _INK if form == "svg" else "black"
-        parts = ("text.", "axes.label", "axes.edge", "xtick.", "ytick.", "grid.")
-        file = BytesIO()
-        style: dict[Any, Any] = plotting.STYLE | {f"{part}color": ink for part in parts}
-        with plt.rc_context({**style, "svg.fonttype": "none"}):
-            figure = plt.figure(figsize=(7.2, 3.1))
-            self._draw(figure, self.state)
-            figure.savefig(file, format=form, metadata={date: None})
-            plt.close(figure)
-        return file.getvalue()
+        return live_figures.drawn(self.name, self.state, one_of("form", form, ("svg", "pdf")))
 
     def _repr_html_(self) -> str:
         """The figure for a page: the static one, and the script that replaces it."""
-        svg = self.static().decode().replace(_INK, "currentColor")
+        svg = self.static().decode().replace(live_figures.INK, "currentColor")
         svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
         opening = f'<svg role="img" aria-label="{escape(self.description)}" '
         svg = svg.replace("<svg ", f'{opening}style="max-width: 100%; height: auto" ', 1)
@@ -140,6 +106,15 @@ class LiveFigure:
         if not isinstance(view, tuple):
             return data
         return {**view[0], **data}, view[1]
+
+
+@cache
+def _widget_class(name: str, keys: tuple[str, ...]) -> type:
+    import anywidget
+    import traitlets
+
+    traits = {key: traitlets.Any().tag(sync=True) for key in keys}
+    return type("LiveWidget", (anywidget.AnyWidget,), {"_esm": module(name), **traits})
 
 
 def landscape(
@@ -188,9 +163,7 @@ def landscape(
     state["limits"]["anisotropy"] = [0, 1]
     state["anisotropy"] = _within("anisotropy", anisotropy, (0, 1))
     state["gamma"] = _start(gamma, state)
-    return LiveFigure(
-        "landscape", state, live_figures.describe_landscape(state), live_figures.landscape
-    )
+    return LiveFigure("landscape", state)
 
 
 def equation_of_state(
@@ -221,9 +194,7 @@ def equation_of_state(
     """
     state = _state(Moments.isotropic() if moments is None else moments, depth, noise_factor)
     state["gamma"] = _start(gamma, state)
-    return LiveFigure(
-        "equation_of_state", state, live_figures.describe_state(state), live_figures.state_curve
-    )
+    return LiveFigure("equation_of_state", state)
 
 
 def phase_diagram(
@@ -269,86 +240,7 @@ def phase_diagram(
     state["limits"]["B"] = [0.01, 1.2 * max(1.0, moments.signal / a[0])]
     state["B"] = _within("B", B, state["limits"]["B"])
     state["gamma"] = _start(gamma, state)
-    return LiveFigure(
-        "phase_diagram", state, live_figures.describe_diagram(state), live_figures.diagram
-    )
-
-
-def script(name: str) -> str:
-    """Return what a page runs to show its live figures of one name.
-
-    Parameters
-    ----------
-    name : str
-        Of the module in the folder `live`.
-
-    Returns
-    -------
-    str
-        JavaScript.
-    """
-    return f"{module(name)}{_shortened(_SHIM).replace('NAME', name)}"
-
-
-def module(name: str) -> str:
-    """Return a module of the folder `live` as one file, with all that it imports inside it.
-
-    Parameters
-    ----------
-    name : str
-        Of the module.
-
-    Returns
-    -------
-    str
-        JavaScript.
-    """
-    return _joined(one_of("name", name, _names()))
-
-
-@cache
-def _names() -> tuple[str, ...]:
-    files = (resources.files("phase_utils.chapters") / "live").iterdir()
-    return tuple(sorted(f.name.removesuffix(".js") for f in files if f.name.endswith(".js")))
-
-
-@cache
-def _joined(name: str) -> str:
-    return "\n".join(_shortened(source) for source in _sources(name, {}).values())
-
-
-@cache
-def _widget_class(name: str, keys: tuple[str, ...]) -> type:
-    import anywidget
-    import traitlets
-
-    traits = {key: traitlets.Any().tag(sync=True) for key in keys}
-    return type("LiveWidget", (anywidget.AnyWidget,), {"_esm": module(name), **traits})
-
-
-def _sources(name: str, known: dict[str, str]) -> dict[str, str]:
-    """Add the modules that `name` imports, then itself, each once, to what is known."""
-    if name not in known:
-        path = resources.files("phase_utils.chapters") / "live" / f"{name}.js"
-        source = path.read_text(encoding="utf-8")
-        for imported in re.findall(r'^import .* from "\./(\w+)\.js";$', source, re.MULTILINE):
-            _sources(imported, known)
-        known[name] = source
-    return known
-
-
-def _shortened(source: str) -> str:
-    """Leave out imports, comments and needless space; strings stay as they are, but for CSS."""
-    source = re.sub(r"^import .*\n", "", source, flags=re.MULTILINE)
-    pieces = re.split(f"({_QUOTED}|//[^\n]*)", source)
-    for i, piece in enumerate(pieces):
-        if i % 2 == 0:
-            pieces[i] = re.sub(r"\s*([^\w$\s])\s*", r"\1", re.sub(r"\s+", " ", piece))
-        elif piece.startswith("//"):
-            pieces[i] = ""
-        elif piece.startswith("`\n"):
-            pieces[i] = re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"\s+", " ", piece))
-    return "".join(pieces)
+    return LiveFigure("phase_diagram", state)
 
 
 def _within(name: str, value: Any, limits: Any) -> float:

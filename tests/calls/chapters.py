@@ -212,8 +212,6 @@ CALLS = {
     "widgets.phase_diagram": Call(
         lambda: (pu.widgets.phase_diagram, {}), {**LIVE, "B": labels("array ()", "tensor ()")}
     ),
-    "widgets.module": Call(lambda: (pu.widgets.module, {"name": "landscape"}), {"name": NOTHING}),
-    "widgets.script": Call(lambda: (pu.widgets.script, {"name": "landscape"}), {"name": NOTHING}),
     "words.counted": Call(
         lambda: (pu.words.counted, {"number": 2, "noun": "input"}),
         {"number": COUNT, "noun": NAME | {"null byte"}},
@@ -221,15 +219,9 @@ CALLS = {
     "widgets.LiveFigure": Call(
         lambda: (
             pu.widgets.LiveFigure,
-            {"name": "landscape", "state": {}, "description": "d", "draw": lambda *_: None},
+            {"name": "landscape", "state": pu.widgets.landscape().state},
         ),
-        {
-            "name": NOTHING,
-            "state": labels("{}", "{'a': 1}"),
-            "description": NAME | labels("''", "null byte"),
-            "draw": labels("lambda", "lambda of any", "hostile", "module")
-            | {"module without weights"},
-        },
+        {"name": NOTHING, "state": NOTHING},
     ),
     "widgets.LiveFigure.static": Call(
         lambda: (closing(pu.widgets.landscape().static), {"form": "svg"}), {"form": NOTHING}

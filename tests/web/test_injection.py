@@ -13,7 +13,16 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import phase_utils as pu
-from phase_utils.chapters import claims, export, grid, grid_page, library, policy, provenance
+from phase_utils.chapters import (
+    claims,
+    export,
+    grid,
+    grid_page,
+    library,
+    live_scripts,
+    policy,
+    provenance,
+)
 
 # each would run where it is taken for markup, an attribute, a formula or a script
 PAYLOADS = [
@@ -140,7 +149,7 @@ def test_an_index_of_runs_shows_every_payload_as_text(browser, tmp_path, monkeyp
     source = demo_chapter.SOURCE.replace("A demo of *everything*", f"A demo of {PAYLOADS[0]}")
     folder = demo_chapter.write(tmp_path / "notebooks", source)
 
-    def execute(_, values):
+    def execute(_, values, **_options):
         error = values["target"] if values["target"] in PAYLOADS[::2] else ""
         return library.Executed(("{}", "<p>"), ({"id": "Eq-1", "state": "pass"},), error, error)
 
@@ -168,7 +177,7 @@ def test_claims_that_are_none_make_a_run_be_done_again(tmp_path, monkeypatch):
     folder = demo_chapter.write(tmp_path / "notebooks")
     ran = []
 
-    def execute(_, values):
+    def execute(_, values, **_options):
         ran.append(values)
         return library.Executed(("{}", "<p>"), ({"id": "Eq-1", "state": "pass"},), "", "")
 
@@ -221,6 +230,6 @@ def test_a_page_names_the_scripts_that_may_run(page):
     parts = (part.split() for part in first["content"].split(";"))
     directives = {name: set(sources) for name, *sources in parts}
     assert directives["default-src"] == {"'none'"}
-    live = [pu.widgets.script(name) for name in pu.widgets.LIVE]
+    live = [live_scripts.script(name) for name in live_scripts.LIVE]
     known = [tag.string for tag in tree("script")] + live * (page == "export")
     assert directives["script-src"] == (set(map(policy.hashed, known)) or {"'none'"})

@@ -4,6 +4,7 @@ The pages are made of `_repr_html_` alone and opened as files, without the netwo
 """
 
 import base64
+import json
 import re
 from importlib import resources
 
@@ -14,6 +15,7 @@ from in_browser import DESKTOP, PHONE
 from scipy.integrate import solve_ivp
 
 import phase_utils as pu
+from phase_utils.chapters import live_scripts
 from phase_utils.chapters.execution import STATIC, scrub_text
 
 NAMES = ("landscape", "equation_of_state", "phase_diagram")
@@ -114,7 +116,7 @@ def visit(context, pages, tmp_path):
 def formulas(browser):
     """A tab in which T holds the formulas of all figures."""
     tab = browser.new_page()
-    sources = [pu.widgets.module("transitions"), pu.widgets.module("phase_diagram")]
+    sources = [live_scripts.module("transitions"), live_scripts.module("phase_diagram")]
     encoded = [base64.b64encode(source.encode()).decode() for source in sources]
     load = "s => import(`data:text/javascript;base64,${s}`)"
     tab.evaluate(
@@ -422,7 +424,7 @@ def test_static_figure_without_scripts_and_in_print(visit, name):
 
 def test_module_follows_the_model_of_a_widget(browser):
     figure = pu.widgets.landscape(depth=3, gamma=0.1)
-    assert figure.widget._esm == pu.widgets.module("landscape")
+    assert figure.widget._esm == live_scripts.module("landscape")
     assert {key: getattr(figure.widget, key) for key in figure.state} == figure.state
     tab = browser.new_page()
     encoded = base64.b64encode(figure.widget._esm.encode()).decode()
@@ -480,9 +482,33 @@ def test_literals_survive_shortening():
     # but for CSS no literal has a line break, and none has another inside
     for path in (resources.files("phase_utils.chapters") / "live").iterdir():
         source = re.sub(r"(^import |//)[^\n]*", "", path.read_text(encoding="utf-8"), flags=re.M)
-        short = pu.widgets._shortened(source)
+        short = live_scripts._shortened(source)
         for literal in re.findall(r"`[^`]*`|\"[^\"\n]*\"", source):
             assert literal.startswith("`\n") or ("\n" not in literal and literal in short)
+
+
+TOKENS = r"`[^`]*`|\"[^\"\n]*\"|[\w$.]+|\+\+|--|=>|\*\*|[^\s\w]"
+
+
+@pytest.mark.parametrize("name", [*live_scripts.names(), None])
+def test_shortening_joins_no_two_operators(name):
+    """`a - -b` and `a--b` are different: what is left has the tokens of the source."""
+    source = "x = a - -b + +c - --d; y = a\n  - -b;"
+    if name:
+        source = (resources.files("phase_utils.chapters") / "live" / f"{name}.js").read_text()
+        source = re.sub(r"(`[^`]*`|\"[^\"\n]*\")|(^import |//)[^\n]*", r"\1", source, flags=re.M)
+    short = live_scripts._shortened(source)
+    plain = [t for t in re.findall(TOKENS, source) if not t.startswith("`\n")]
+    assert [t for t in re.findall(TOKENS, short) if not re.match(r"`[\n ]", t)] == plain
+
+
+def test_a_live_figure_is_its_name_and_its_state():
+    figure = pu.widgets.landscape()
+    assert json.loads(json.dumps(vars(figure))) == {"name": "landscape", "state": figure.state}
+    again = pu.widgets.LiveFigure(**vars(figure))
+    assert (again.static(), again.description) == (figure.static(), figure.description)
+    with pytest.raises(ValueError, match=r"state must be one that pu\.widgets\.landscape makes"):
+        pu.widgets.LiveFigure("landscape", {"a": [1.0]})
 
 
 def test_widget_is_made_for_a_live_kernel_only(monkeypatch):
