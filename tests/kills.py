@@ -14,12 +14,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
+# some of these are imported before the forks, which would import them when they are first used
+import dask.array  # noqa: F401
+import filelock  # noqa: F401
+import torch._dynamo
 import xarray
-import zarr  # noqa: F401  # imported before the forks
+import zarr  # noqa: F401
 from torch import nn
 
 import phase_utils as pu
+from phase_utils.chapters.minibatches import train_minibatches
 from phase_utils.sweeps import sweep as sweeps
 
 CHUNKS = 40
@@ -81,7 +85,7 @@ class Training:
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(6, 32), nn.Dropout(0.2), nn.ReLU(), nn.Linear(32, 1))
         x = torch.randn(100, 6)
-        found = pu.train_minibatches(
+        found = train_minibatches(
             model,
             nn.functional.mse_loss,
             (x, x[:, :1]),
@@ -141,11 +145,12 @@ def main(kind: str, folder: Path, kills: int, seed: int) -> None:
         name, own = f"killed{runs}", 0
         while True:
             child = start(work.run, name)
-            if done + own < kills:
+            if killed := done + own < kills:
                 time.sleep(rng.uniform(0, whole / 2))  # also before there is anything
                 os.kill(child, signal.SIGKILL)
             if ended(child):
                 break
+            assert killed, "something else has killed it: was there too little memory?"
             own += 1
         work.check(name, own)
         done, runs = done + own, runs + 1
