@@ -10,7 +10,9 @@ from typing import Any
 
 from phase_utils._check import shown
 
-LONGEST_PATH = 1000  # characters; no system takes longer ones everywhere
+# no system takes longer ones everywhere
+LONGEST_PATH = 1000  # characters
+LONGEST_PART = 255  # bytes of a file or a folder
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)  # of an OSError where nothing can be written
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # and where there is no room
 
@@ -40,9 +42,25 @@ def local_path(name: str, value: Any) -> Path:
             "give a path, and copy what is there when it is done"
         )
     try:
-        return Path(text).expanduser()
+        path = Path(text).expanduser()
+        longest = max(len(os.fsencode(part)) for part in (*path.parts, ""))
     except RuntimeError:
         raise ValueError(f"{name} must be a path, got {text!r} of an unknown user") from None
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} must be a path, got {shown(text)} in no encoding") from None
+    if longest > LONGEST_PART:
+        raise ValueError(
+            f"{name} must be a path of names of at most {LONGEST_PART} bytes, got {shown(text)}"
+        )
+    return path
+
+
+def local_file(name: str, value: Any) -> Path:
+    """Return `value` as the path of a file that is there, or raise ValueError naming `name`."""
+    path = local_path(name, value)
+    if not path.is_file():
+        raise ValueError(f"{name} must be an existing file, but there is no {shown(str(value))}")
+    return path
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

@@ -84,7 +84,7 @@ def test_unknown_names_and_missing_files_are_refused(tmp_path):
     (tmp_path / "folder.csv").mkdir()
     for name in ("nowhere.csv", str(tmp_path / "folder.csv")):
         with pytest.raises(
-            ValueError, match=re.escape(f"data must be an existing file, got {name!r}")
+            ValueError, match=re.escape(f"data must be an existing file, but there is no {name!r}")
         ):
             pu.data.load(name)
 

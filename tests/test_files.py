@@ -22,6 +22,9 @@ from phase_utils import _files
         ("file:///tmp/x", "place must be a path of this machine"),
         (Path("https://example.org/x"), "place must be a path of this machine"),
         ("~nobody-of-this-name/x", "of an unknown user"),
+        ("a/" + "b" * 256 + "/c", "place must be a path of names of at most 255 bytes, got 'a/bb"),
+        ("\N{SNOWMAN}" * 86, "at most 255 bytes"),
+        ("a\ud800", "place must be a path, got 'a.ud800' in no encoding"),
     ],
 )
 def test_what_is_no_path_of_this_machine_is_refused(value, message):

@@ -10,7 +10,7 @@ import numpy as np
 
 from phase_utils._check import Array, integer, listing, one_of, text
 from phase_utils._check import shown as brief
-from phase_utils._files import local_path
+from phase_utils._files import local_file, local_path
 from phase_utils.chapters import plain_markdown
 from phase_utils.chapters.parameters import DATA_FILES, DATA_SUFFIXES, suggestion
 from phase_utils.chapters.readers import archives, tables
@@ -315,9 +315,9 @@ def _read_pair(
 
 def _same(data: str, compare: str, known: Sequence[str]) -> bool:
     """Whether both name the same data, however a path is written."""
-    if data in known or compare in ("none", *known):
+    if data in known or compare in ("none", *known) or not _may_be_a_file(compare):
         return data == compare
-    one, other = Path(data).expanduser(), Path(compare).expanduser()
+    one, other = local_path("data", data), local_path("compare", compare)
     return one.is_file() and other.is_file() and one.samefile(other)
 
 
@@ -343,16 +343,18 @@ def _read(data: str, selection: tables.Selection, known: Sequence[str]) -> table
                     f"got {brief(', '.join(chosen))}"
                 )
         return None
-    if not isinstance(data, str) or not data.lower().endswith(DATA_SUFFIXES):
+    if not _may_be_a_file(data):
         raise ValueError(
             f"{argument} must be {', '.join(known)}, or {DATA_FILES}, got {brief(data)}"
             f"{suggestion(brief(data), known)}"
         )
-    path = local_path(argument, data)
-    if not path.is_file():
-        raise ValueError(f"{argument} must be an existing file, got {data!r}")
+    path = local_file(argument, data)
     reader = archives if path.suffix.lower() == ".npz" else tables
     return _standardised(path.name, reader.read(path, selection))
+
+
+def _may_be_a_file(data: Any) -> bool:
+    return isinstance(data, str) and data.lower().endswith(DATA_SUFFIXES)
 
 
 def _standardised(file: str, samples: tables.Samples) -> tables.Samples:

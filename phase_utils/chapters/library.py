@@ -119,7 +119,7 @@ class Chapter:
         ChapterError
             For data that do not fit.
         """
-        values = [self.values(checked_parameters(given, "runs")) for given in runs]
+        values = [self.values(given) for given in runs]
         by_name = {p.name: p for p in self.parameters}
         named = [by_name[name] for name in _OF_DATA if name in by_name]
         if "data" not in by_name:
@@ -202,12 +202,12 @@ def default_folder() -> Path:
     raise ChapterError("the chapters are not installed with this package")
 
 
-def checked_parameters(parameters: Any, argument: str = "parameters") -> dict[str, Any]:
+def checked_parameters(parameters: Any) -> dict[str, Any]:
     """Return the parameters of a run by name, or raise ChapterError."""
     if parameters is None:
         return {}
     if not isinstance(parameters, Mapping) or not all(isinstance(k, str) for k in parameters):
-        raise ChapterError(f"{argument} must be a dict of values by name, got {shown(parameters)}")
+        raise ChapterError(f"parameters must be a dict of values by name, got {shown(parameters)}")
     return dict(parameters)
 
 

@@ -27,10 +27,10 @@ import os
 import tokenize
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from phase_utils._check import shown
+from phase_utils._files import local_file
 from phase_utils.chapters.words import counted
 
 SCALARS: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
@@ -119,18 +119,15 @@ class Parameter:
         if "path" not in self.choices:
             wanted = ", ".join(named)
             raise ValueError(
-                f"{self.name} must be one of {wanted}, got {value!r}{suggestion(value, named)}"
+                f"{self.name} must be one of {wanted}, got {shown(value)}{suggestion(value, named)}"
             )
         if not value.lower().endswith(DATA_SUFFIXES):
             wanted = ", ".join([*named, DATA_FILES])
             raise ValueError(
-                f"{self.name} must be one of {wanted}, got {value!r}{suggestion(value, named)}"
+                f"{self.name} must be one of {wanted}, got {shown(value)}{suggestion(value, named)}"
             )
-        path = Path(os.path.expanduser(value))  # `~nobody` stays as it is
-        if not path.is_file():
-            raise ValueError(f"{self.name} must be an existing file, but there is no {value!r}")
         # Relative, so that nothing that is exported holds a path of this machine.
-        return os.path.relpath(path)
+        return os.path.relpath(local_file(self.name, value))
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

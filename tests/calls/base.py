@@ -59,7 +59,7 @@ VECTOR = PAIR | TRIPLE | {"array (1,)"}
 MATRIX = labels("array (2, 3)", "frame", "parameter", "float16 tensor")
 SHAPED = VECTOR | MATRIX | {"array (2, 2, 2)", "range(3)"}
 SEEDS = SEED | WHOLE | {"range(3)"}
-NAME = labels("'x'", "'1'", "long text")
+NAME = labels("'x'", "'1'", "long text", "long name")
 FLOATING = labels("parameter", "float16 tensor", "bfloat16 tensor", "tensor with graph")
 FLOATING |= {"tensor ()", "tensor (0,)", "meta tensor"}
 

@@ -29,6 +29,11 @@ from calls.base import (
 )
 
 COLUMNS = {"target": labels("''"), "inputs": labels("[]", "()"), "drop": labels("[]", "()")}
+FILE = {
+    "name of a file": Inside(
+        "data", lambda wrong: f"{wrong}.csv" if isinstance(wrong, str) else wrong, NOTHING
+    )
+}
 SIZE = labels("1.5", "array ()", "tensor ()")  # inches
 FIGURE = {"width": SIZE, "height": SIZE}
 ANY_NUMBER = NON_NEGATIVE | labels("-1", "nan", "inf", "fraction", "10**400", "1j", "True")
@@ -72,7 +77,7 @@ CALLS = {
         lambda: (pu.images, {"name": "digits"}),
         {
             "name": NOTHING,
-            "root": NAME | labels("Path", "''") - {"long text"},
+            "root": NAME | labels("Path", "''") - {"long text", "long name"},
             "download": FLAG,
         },
     ),
@@ -153,7 +158,7 @@ CALLS = {
     "data.load": Call(
         lambda: (pu.data.load, {"data": "teacher"}),
         {"data": NOTHING, **COLUMNS, "seed": SEED},
-        entry("inputs", 0, ["a"]) | entry("drop", 0, ["a"]),
+        entry("inputs", 0, ["a"]) | entry("drop", 0, ["a"]) | FILE,
     ),
     "data.pair": Call(
         lambda: (pu.data.pair, {"data": "teacher"}),

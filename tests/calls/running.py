@@ -48,11 +48,12 @@ CALLS = {
     ),
     "chapters.Chapter.notebook": Call(lambda: (chapter().notebook, {})),
     "chapters.Chapter.check_data": Call(
-        lambda: (lambda runs: chapter().check_data(runs), {"runs": {"data": "digits"}}),
-        {"runs": NONE | {"{}"}},
-        {
-            "data of a run": Inside("runs", lambda wrong: {"data": wrong}, NOTHING, "data"),
-        },
+        lambda: (
+            lambda parameters: chapter().check_data(parameters),
+            {"parameters": {"data": "digits"}},
+        ),
+        {"parameters": NONE | {"{}"}},
+        {"data of a run": Inside("parameters", lambda wrong: {"data": wrong}, NOTHING, "data")},
     ),
     "chapters.Chapter.values": Call(
         lambda: (chapter().values, {"parameters": {"seed": 1}}),

@@ -56,6 +56,7 @@ SCALARS: dict[str, Callable[[], Any]] = {
     "'x'": lambda: "x",
     "'1'": lambda: "1",
     "long text": lambda: "x" * 100_000,
+    "long name": lambda: "x" * 300,
     "null byte": lambda: "x\0y",
     "b'x'": lambda: b"x",
 }
