@@ -7,7 +7,11 @@ from test_origin import CLASSES, X, Y, mlp, skewed, squared
 from torch import nn
 
 import phase_utils as pu
+from phase_utils.diagnosis.ascent import Ascent, ascend
+from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.continuation import follow
+from phase_utils.diagnosis.objective import Objective
+from phase_utils.diagnosis.penalties import penalty_of
 
 FAST = {"starts": 6, "steps": 300}
 
@@ -126,24 +130,32 @@ def test_hysteresis_of_a_module():
     assert np.all(down < 1e-6)
 
 
+def ascended():
+    """A linear network of depth two at its coexistence."""
+    model = mlp(nn.Identity, 2)
+    objective = Objective(model, squared, (X, Y), penalty_of(model, None, None, None))
+    reference = Reference(objective, 0.1)
+    run = Ascent("own", objective.random(1.0, [0])[0].numpy())
+    ascend(objective, reference, run, 0.01)
+    return objective, reference, run.weights
+
+
 @pytest.mark.parametrize("steps", [8, 15, 30, 60])
 def test_the_bracket_of_the_end_is_true_where_training_stops_early(steps):
     land = pu.Landscape(pu.Moments.from_samples(X, Y[:, 0]), 2)
     exact, start = land.spinodals()[0].gamma, land.transitions()[0].gamma
-    p = pu.ModuleProblem(mlp(nn.Identity, 2), squared, (X, Y))
-    point = pu.trivial_point(p)
-    best = pu.collapse_quotient(p, point, starts=4)
-    branch = follow(p, point, best.weights, start, max_steps=steps)
+    torch.manual_seed(0)
+    objective, reference, weights = ascended()
+    branch = follow(objective, reference.at, weights, start, max_steps=steps)
     assert abs(branch.end - exact) <= branch.end_error
 
 
 def test_the_branch_is_followed_with_its_exact_slope():
-    p = pu.ModuleProblem(mlp(nn.Identity, 2), squared, (X, Y))
-    point = pu.trivial_point(p)
-    best = pu.collapse_quotient(p, point, starts=3)
-    branch = follow(p, point, best.weights, best.value)
+    objective, reference, weights = ascended()
     land = pu.Landscape(pu.Moments.from_samples(X, Y[:, 0]), 2)
-    below = branch.gamma < best.value
+    exact = land.transitions()[0].gamma
+    branch = follow(objective, reference.at, weights, exact)
+    below = branch.gamma < exact
     assert below.sum() >= 2
     assert branch.loss[below] == pytest.approx(land.global_minimum(branch.gamma[below]).loss)
 

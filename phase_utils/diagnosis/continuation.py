@@ -1,5 +1,6 @@
 """The learned branch of a module, followed up in weight decay until it ends."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +9,10 @@ from scipy.interpolate import CubicHermiteSpline
 from torch import Tensor
 from tqdm import tqdm
 
-from phase_utils.diagnosis.origin import TrivialPoint
+from phase_utils._check import Array
+from phase_utils.diagnosis.blind import Blind
+from phase_utils.diagnosis.objective import Objective
 from phase_utils.training.minimisers import minimise
-from phase_utils.training.modules import ModuleProblem
 from phase_utils.training.quasi_newton import Lbfgs
 from phase_utils.training.train import flat_evaluate
 
@@ -25,8 +27,8 @@ class Branch:
     """Trained minima, each started from the last.
 
     gamma, loss, square : (m,) of the states that were alive, ascending in gamma; loss is l0 +
-        gamma R.
-    coexistence : where the loss crosses l_triv, by Hermite interpolation with slopes R; the end of
+        gamma R, square R beyond that of the blind network.
+    coexistence : where the loss crosses F, by Hermite interpolation with slopes R; the end of
         the branch where it does not.
     end, end_error : where the branch ends, and half of the bracket: from the last decay at which a
         state converged alive (0 if none did) to the first at which nothing was left. A state that
@@ -42,9 +44,9 @@ class Branch:
 
 
 def follow(
-    problem: ModuleProblem,
-    trivial: TrivialPoint,
-    weights: Tensor,
+    problem: Objective,
+    blind: Callable[[float], Blind],
+    weights: Array,
     gamma: float,
     *,
     precision: float = 1e-3,
@@ -53,7 +55,7 @@ def follow(
 ) -> Branch:
     """Follow the learned state up from 0.95 gamma, warm-started, and bisect its end.
 
-    weights : (P,) from which the first state is trained.
+    blind : the best blind network at a gamma; weights : (P,) from which the first state is trained.
     gamma : the coexistence, > 0; precision : of the end, in units of it.
     """
     flat = flat_evaluate(problem, problem.shapes)
@@ -68,10 +70,10 @@ def follow(
                 tolerance=1e-8,
                 max_steps=max_steps,
             )
-            square = float(problem.square(end)[0])
-            loss = float(problem.losses(end)[0]) + decay * square
+        value, square = problem.values(end[0].numpy())
         # at a kink (ReLU) no step lowers the loss although the gradient does not vanish
-        return end[0], loss, square, status[0] in ("converged", "stalled")
+        beyond = max(square - blind(decay).square, 0.0)
+        return end[0], value + decay * square, beyond, status[0] in ("converged", "stalled")
 
     states: list[tuple[float, float, float]] = []
     x, bracket = _grown(problem, weights, FIRST * gamma), _Bracket(precision * gamma)
@@ -99,9 +101,7 @@ def follow(
     bar.close()
     table = np.array(sorted(states))
     end, error = bracket.middle()
-    return Branch(
-        table[:, 0], table[:, 1], table[:, 2], _crossing(table, trivial.loss, end), end, error
-    )
+    return Branch(table[:, 0], table[:, 1], table[:, 2], _crossing(table, blind, end), end, error)
 
 
 def _gone(square: float, states: list[tuple[float, float, float]]) -> bool:
@@ -140,19 +140,21 @@ class _Bracket:
         return (self.alive + self.dead) / 2, (self.dead - self.alive) / 2
 
 
-def _grown(problem: ModuleProblem, weights: Tensor, decay: float) -> Tensor:
+def _grown(problem: Objective, weights: Array, decay: float) -> Tensor:
     """The decayed weights at the best size along their ray: at a kink of zero no step starts."""
-    sizes = torch.logspace(0, 6, 61, dtype=weights.dtype, device=weights.device)[:, None]
-    rows = torch.where(problem.mask, sizes * weights, weights)
-    loss = problem.losses(rows) + decay * problem.square(rows)
-    return rows[int(torch.nan_to_num(loss, nan=torch.inf).argmin())]
+    rows = [np.where(problem.decays, k * weights, weights) for k in np.logspace(0, 6, 61)]
+    pairs = [problem.values(row) for row in rows]
+    totals = np.array([loss + decay * square for loss, square in pairs])
+    return torch.from_numpy(rows[int(np.nan_to_num(totals, nan=np.inf).argmin())])
 
 
-def _crossing(table: np.ndarray, level: float, end: float) -> float:
-    """Where the loss reaches that of the trivial state."""
+def _crossing(table: np.ndarray, blind: Callable[[float], Blind], end: float) -> float:
+    """Where the loss reaches that of the blind network."""
     gamma, loss, square = table.T
-    tolerance = 1e-12 * max(abs(level), 1e-12)
-    if len(gamma) < 2 or loss[-1] <= level + tolerance:
+    there = [blind(float(g)) for g in gamma]
+    excess = loss - np.array([b.value for b in there])
+    tolerance = 1e-12 * max(abs(there[-1].value), 1e-12)
+    if len(gamma) < 2 or excess[-1] <= tolerance:
         return end
-    roots = CubicHermiteSpline(gamma, loss - level, square).roots(extrapolate=False)
+    roots = CubicHermiteSpline(gamma, excess, square).roots(extrapolate=False)
     return float(roots[0]) if len(roots) else end

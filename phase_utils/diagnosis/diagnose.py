@@ -1,283 +1,487 @@
-"""One call: where a network stops learning as weight decay grows, and how."""
+"""One call: at which penalty a network becomes blind to its input, and how."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+import torch
+from torch import nn
 from tqdm import tqdm
 
-from phase_utils._check import flag, integer
+from phase_utils._check import Array, flag, function, instance, integer
+from phase_utils.diagnosis.ascent import Ascent, ascend
+from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.continuation import follow
 from phase_utils.diagnosis.landau import Landau, expand_landau
-from phase_utils.diagnosis.origin import Origin, expand_origin, trivial_point
-from phase_utils.diagnosis.quotient import MOST_STARTS, Quotient, collapse_quotient
-from phase_utils.training.modules import ModuleProblem
+from phase_utils.diagnosis.objective import Objective
+from phase_utils.diagnosis.one_layer import OneLayer, one_layer
+from phase_utils.diagnosis.origin import Origin, TrivialPoint, expand_origin, trivial_point
+from phase_utils.diagnosis.penalties import Penalty, Regulariser, penalty_of
+from phase_utils.diagnosis.quotient import MOST_STARTS
+from phase_utils.diagnosis.report import Diagnosis as Diagnosis
+from phase_utils.diagnosis.report import Evidence
+from phase_utils.diagnosis.samples import gather, leaves, mapped
+from phase_utils.diagnosis.starts import draw
 from phase_utils.training.trials import LossFunction
 
-EXCESS = 1e-5  # of q over gamma_origin that counts; a weaker first-order transition is not seen
-NEAR = 1e-4  # R in units of that of unit-gain weights, below which a start went to the origin
+EXCESS = 1e-5  # of the best gamma over gamma_origin that counts as a jump
+SMALL = 2e-3  # R at the end over that of the first states, below which nothing is left
+NEAR = 1e-3  # of the best gamma: a start within it has found it
+SHORT, SHORT_STEPS = 40, 5  # iterations and steps of the first round, in which all starts run
+FINISHED = 4  # starts that are finished, besides the best of each kind
 LARGE = 2e7  # samples times weights above which starts are screened on a part of the samples
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a diagnosis rests on.
-
-    Attributes
-    ----------
-    statement : str
-        The verdict in words, with what it does not exclude.
-    reason : str
-        Why there is no gamma_origin, or that it is a closed form; else empty.
-    starts : int
-        Number of ascents.
-    values : (starts,) array
-        The q in which they ended, best first.
-    square, latent_heat : float
-        R at the best q, and q R; 0 where the supremum lies at the trivial point.
-    landau : Landau or None
-        The expansion along the soft modes, where there is one.
-    coexistence_measured : float or None
-        Crossing of trained losses; None unless hysteresis was asked for.
-    learned_end_error : float or None
-        Half of the bracket of gamma_learned_end.
-    hysteresis_width : float or None
-        (gamma_learned_end - gamma_origin) / gamma_learned_end.
-    """
-
-    statement: str
-    reason: str
-    starts: int
-    values: np.ndarray
-    square: float
-    latent_heat: float
-    landau: Landau | None
-    coexistence_measured: float | None
-    learned_end_error: float | None
-    hysteresis_width: float | None
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """Where learning stops as gamma, the factor of |w|^2, grows; torch's weight_decay is 2 gamma.
-
-    Attributes
-    ----------
-    gamma_origin : float or None
-        Above it the trivial state is a local minimum; None with `evidence.reason`.
-    gamma_coexistence : float
-        Above it the trivial state is the best; a lower bound, found by ascent (inf where the
-        trivial state is never the best).
-    gamma_learned_end : float or None
-        Above it no learned state was found on the branch; None unless asked for.
-    order : {"continuous", "first", "none"}
-        "none" where there is no transition to find.
-    evidence : Evidence
-        What this rests on.
-    weights : dict of str to Tensor
-        Parameters by name at the best quotient: a start in the basin of the learned state.
-    """
-
-    gamma_origin: float | None
-    gamma_coexistence: float
-    gamma_learned_end: float | None
-    order: str
-    evidence: Evidence
-    weights: dict[str, Tensor]
-
-    def __str__(self) -> str:
-        def shown(value: float | None) -> str:
-            return "-" if value is None else f"{value:.6g}"
-
-        return "\n".join(
-            [
-                f"order              {self.order}",
-                f"gamma_origin       {shown(self.gamma_origin)}",
-                f"gamma_coexistence  {shown(self.gamma_coexistence)}",
-                f"gamma_learned_end  {shown(self.gamma_learned_end)}",
-                self.evidence.statement,
-            ]
-        )
+EXPANDED = 2e7  # samples times weights up to which the blind state is expanded
+FRESH = 8  # sets of fresh draws that a model with noise is measured on
+SLOW = 60.0  # seconds from which a call shows its progress unasked
+MET = 1e-6  # relative distance at which bounds from below and above have met
+FAR = 300.0  # times the first gamma of any start: unbounded
 
 
 def diagnose(
     model: nn.Module,
     loss_fn: LossFunction,
-    data: tuple[Any, Any],
+    data: Any,
     *,
-    decayed: Iterable[str] | None = None,
+    decayed: Iterable[str] | Mapping[str, float] | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
+    penalty: Regulariser | None = None,
     hysteresis: bool = False,
-    starts: int = 12,
-    steps: int = 400,
+    starts: int = 16,
+    steps: int = 150,
+    draws: int | None = None,
     seed: int = 0,
     device: str = "cpu",
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Diagnosis:
-    """Where and how a network stops learning as weight decay grows.
+    """At which penalty a network becomes blind to its input, and whether with a jump.
+
+    The loss is l0 + gamma R. The reference is the best network that cannot see its input under
+    the same penalty, F(gamma). Learning pays up to gamma_coexistence, the largest gamma at which
+    some network does better.
 
     Parameters
     ----------
     model : torch.nn.Module
-        As for `ModuleProblem`.
+        Copied; its own mode (train or eval) is kept, its buffers are not changed. In float64 where
+        the module allows it. Frozen parameters are constants.
     loss_fn : callable
-        loss_fn(model(x), y) -> scalar, the mean over samples.
-    data : (x, y)
-        Tensors or arrays, first axis the samples.
-    decayed : iterable of str, optional
-        Names of the decayed parameters; default: all of two or more dimensions.
+        loss_fn(model(x), y) -> scalar; it is given the logits of an output that has them if it
+        does not take the output itself.
+    data : (x, y), Dataset or DataLoader
+        x and y are tensors or arrays, or tuples or dicts of them (several inputs: the tuple or the
+        dict is unpacked into `forward`); a loader or dataset is read once; a mapping alone is a
+        batch with "labels".
+    decayed : iterable of str, or mapping of str to float, optional
+        Names of the decayed parameters, or a factor >= 0 for each: R is the sum of factor times
+        |w|^2. Default: all of two or more dimensions, with factor 1.
+    optimizer : torch.optim.Optimizer, optional
+        Instead of `decayed`: the factors are those of the weight_decay of its groups, in units of
+        the largest.
+    penalty : callable, optional
+        Instead of both: R = penalty(model) or penalty(model, output) >= 0, as L1 or a KL term.
     hysteresis : bool
         Also follow the learned state up to its end, which takes longest.
     starts : int
-        Ascents of the collapse quotient, from 1 to 10,000.
+        Ascents, from 1 to 10,000: the module's own weights, fresh ones at three sizes, the
+        steepest direction at the blind state, one unit alone.
     steps : int
-        Most steps >= 1 of each stage of them.
+        Most iterations >= 1 of each minimisation.
+    draws : int, optional
+        Draws >= 1 whose mean is the loss of a model with noise (dropout, sampling); default 8.
     seed : int
         Of all that is random.
     device : str
         "auto", "cpu", "cuda", ...
-    progress : bool
-        Show progress bars.
+    progress : bool, optional
+        Show a progress bar; default: where the call is going to take more than a minute.
 
     Returns
     -------
     Diagnosis
-        gamma_coexistence is a lower bound that holds whatever the starts did. "first" is certified
-        by weights that beat gamma_origin. "continuous" means that no start did: not refuted, which
-        is less than proved.
+        gamma_coexistence is a lower bound given the blind network that was found. "first" and
+        "continuous" are what the search found: read `evidence`.
 
     Raises
     ------
     ValueError
-        As `ModuleProblem` does, and for other arguments out of range.
+        For arguments that are out of range, do not fit to each other or cannot be what was meant.
 
     Examples
     --------
+    An ordinary network with biases, all of it decayed as torch's optimisers do:
+
     >>> import torch
     >>> import phase_utils as pu
     >>> _ = torch.manual_seed(0)
+    >>> x = torch.randn(60, 3)
+    >>> y = torch.tanh(x[:, :1])
     >>> model = torch.nn.Sequential(
-    ...     torch.nn.Linear(1, 4, bias=False), torch.nn.Tanh(), torch.nn.Linear(4, 1, bias=False)
+    ...     torch.nn.Linear(3, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1)
     ... )
-    >>> x = torch.tensor([[-1.0], [1.0]])
-    >>> found = pu.diagnose(model, torch.nn.functional.mse_loss, (x, 0.45 * x), starts=4)
-    >>> found.order, round(found.gamma_origin, 6)
-    ('continuous', 0.45)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.01)
+    >>> found = pu.diagnose(model, torch.nn.functional.mse_loss, (x, y), optimizer=optimizer)
+    >>> found.order
+    'continuous'
+    >>> round(found.weight_decay, 3) == round(2 * found.gamma_coexistence, 3)
+    True
     """
     starts = integer("starts", starts, minimum=1, maximum=MOST_STARTS)
     steps, seed = integer("steps", steps, minimum=1), integer("seed", seed, minimum=0)
-    hysteresis, progress = flag("hysteresis", hysteresis), flag("progress", progress)
-    problem = ModuleProblem(model, loss_fn, data, decayed=decayed, device=device)
-    bar = tqdm(total=4 if hysteresis else 3, desc="diagnosis", disable=not progress)
-    trivial = trivial_point(problem)
-    origin = expand_origin(problem, trivial=trivial, seed=seed)
-    bar.update()
-    large = problem.size * len(problem.x) > LARGE
-    landau = None
-    if origin.smooth and origin.gamma is not None and origin.gamma > origin.error:
-        few = {"starts": 1, "iterations": 1} if large else {"starts": 2, "iterations": 8}
-        landau = expand_landau(problem, origin, seed=seed, **few)
-    bar.update()
-    soft = landau.modes if landau is not None else None
-    best = _ascend(problem, origin, soft, starts, steps, seed, progress, large)
-    bar.update()
-    return _judged(problem, origin, landau, best, hysteresis, progress, bar)
-
-
-def _ascend(
-    problem: ModuleProblem,
-    origin: Origin,
-    soft: Tensor | None,
-    starts: int,
-    steps: int,
-    seed: int,
-    progress: bool,
-    large: bool,
-) -> Quotient:
-    """The quotient; a large problem is screened on a part of its samples and finished on all."""
-    options: dict[str, Any] = {"starts": starts, "steps": steps, "seed": seed, "progress": progress}
-    if not large:
-        return collapse_quotient(problem, origin.trivial, soft=soft, **options)
-    part = problem.subset(max(256, int(LARGE / (2 * problem.size))), seed)
-    options |= {"starts": min(starts, 3), "steps": min(steps, 80)}
-    screened = collapse_quotient(part, trivial_point(part), soft=soft, **options)
-    problem.start = screened.weights
-    finished = collapse_quotient(
-        problem,
-        origin.trivial,
-        starts=1,
-        steps=min(steps, 40),
-        scale=0.9 * screened.value if screened.value > 0 else None,
-        progress=progress,
-    )
-    return Quotient(
-        finished.value, finished.weights, finished.square, screened.values, screened.squares
-    )
-
-
-def _judged(
-    problem: ModuleProblem,
-    origin: Origin,
-    landau: Landau | None,
-    best: Quotient,
-    hysteresis: bool,
-    progress: bool,
-    bar: Any,
-) -> Diagnosis:
-    natural = float(problem.square(problem.random(1.0, [0])))
-    floor = origin.gamma if origin.gamma is not None else 0.0
-    excess = best.value - floor
-    many = len(best.values)
-    if not origin.stationary:
-        order, coexistence = "none", np.inf
-        statement = f"There is no transition: {origin.reason}."
-    elif max(best.value, floor) <= 0:
-        order, coexistence = "none", 0.0
-        statement = f"None of {many} starts learned anything at any weight decay that was tried."
-    elif excess > EXCESS * abs(floor) and (floor or best.square > NEAR * natural):
-        order, coexistence = "first", best.value
-        statement = (
-            f"First order: weights with R = {best.square:.4g} beat the trivial state up to this "
-            "decay, above gamma_origin. The bound is rigorous; a better state may exist."
-        )
-        if origin.gamma is None:
-            statement = (
-                f"First order as far as {many} starts tell: the best has R = {best.square:.4g}, "
-                "away from the trivial point. The bound is rigorous; the order is not certified."
-            )
+    draws = None if draws is None else integer("draws", draws, minimum=1, maximum=100_000)
+    hysteresis = flag("hysteresis", hysteresis)
+    shows = None if progress is None else flag("progress", progress)
+    instance("model", model, nn.Module, "a torch.nn.Module")
+    function("loss_fn", loss_fn, "the model's output and y")
+    what = penalty_of(model, decayed, optimizer, penalty)
+    objective = Objective(model, loss_fn, data, what, draws=draws, seed=seed, device=device)
+    search = _Search(objective, starts, steps, seed, shows)
+    if objective.count * objective.parameters > LARGE:
+        _screen(search, model, loss_fn, data, what, device)
     else:
-        order, coexistence = "continuous", max(best.value, floor)
-        statement = (
-            f"Continuous: not refuted by {many} starts, all of which ended at or below the limit "
-            "at the trivial point. This is no proof."
+        search.run()
+    return _judged(search, hysteresis)
+
+
+class _Search:
+    """Ascents from many starts against one reference, and what they found."""
+
+    def __init__(
+        self, objective: Objective, starts: int, steps: int, seed: int, progress: bool | None
+    ) -> None:
+        self.objective, self.starts, self.steps, self.seed = objective, starts, steps, seed
+        self.progress = progress
+        loss, square = objective.values(objective.first)
+        self.first_gamma = 0.05 * abs(loss) / max(square, 1e-300)
+        if not (math.isfinite(self.first_gamma) and 0 < self.first_gamma < 1e6):
+            self.first_gamma = 0.02
+        self.reference = Reference(objective, self.first_gamma, seed)
+        self.pool: list[Ascent] = []
+        self.screened: tuple[tuple[str, ...], Array] | None = None
+        self.layer = self._bounded()
+
+    def run(self) -> None:
+        """All starts for a few steps, then the best, and the best of each kind, to their end."""
+        blind = self.reference.at(self.first_gamma).weights
+        pairs = draw(self.objective, blind, self.starts, self.seed)
+        self.pool = [Ascent(kind, weights) for kind, weights in pairs]
+        begun = time.perf_counter()
+        bar: tqdm[Any] | None = None
+        for i, run in enumerate(self.pool):
+            self._short(run)
+            if i == 0:
+                bar = self._bar(time.perf_counter() - begun)
+            if bar is not None:
+                bar.update()
+            if i + 1 >= FINISHED and self._met():
+                self.pool = self.pool[: i + 1]
+                break
+        for run in self._best():
+            if self._met():
+                break
+            if not run.done and run.gamma > 0:
+                ascend(self.objective, self.reference, run, run.gamma, iterations=self.steps)
+                self._offer(run)
+            if bar is not None:
+                bar.update()
+        if bar is not None:
+            bar.close()
+
+    def _bounded(self) -> OneLayer | None:
+        """The bound from above of one hidden layer, where F is constant and exact in float64."""
+        objective = self.objective
+        if objective.penalty.function is not None or objective.draws:
+            return None
+        if objective.dtype != torch.float64 or objective.count * objective.parameters > EXPANDED:
+            return None
+        return one_layer(objective, torch.from_numpy(self.reference.at(1e6).weights))
+
+    def _met(self) -> bool:
+        """Whether the bounds from below and above have met: nothing is left to search for."""
+        if self.layer is None or not self.layer.convex:
+            return False
+        return max(r.gamma for r in self.pool) >= (1 - MET) * self.layer.supremum
+
+    def _short(self, run: Ascent) -> None:
+        iterations = min(SHORT, self.steps)
+        ascend(
+            self.objective,
+            self.reference,
+            run,
+            self.first_gamma,
+            steps=SHORT_STEPS,
+            iterations=iterations,
         )
-    if landau is not None and order in ("first", "continuous"):
-        statement += (
-            f" Landau: C = {landau.cubic:.3g} +- {landau.cubic_error:.1g}, least Q = "
-            f"{landau.quartic_least:.3g}; near the trivial point alone it looks {landau.order}."
-        )
-    measured = end = error = width = None
-    if hysteresis and 0 < coexistence < np.inf:
-        branch = follow(problem, origin.trivial, best.weights, coexistence, progress=progress)
-        measured, end, error = branch.coexistence, branch.end, branch.end_error
-        if origin.gamma is not None:
-            width = (end - origin.gamma) / end
-    if hysteresis:
-        bar.update()
-    bar.close()
-    away = order == "first"
-    evidence = Evidence(
-        statement,
-        origin.reason,
-        many,
-        best.values,
-        best.square if away else 0.0,
-        best.latent_heat if away else 0.0,
-        landau,
-        measured,
-        error,
-        width,
+        self._offer(run)
+
+    def _offer(self, run: Ascent) -> None:
+        """A learned state made blind may be a better reference: bounds are then lowered to it."""
+        if not 0 < run.gamma < 1e6 or not self.reference.offer(run.weights, run.gamma):
+            return
+        for other in self.pool:
+            if other.gamma <= 0:
+                continue
+            loss, square = self.objective.values(other.weights)
+            low = 0.5 * min(other.gamma, 1e6)
+            while low > 1e-9 * other.gamma and (
+                loss + low * square >= self.reference.at(low).value
+            ):
+                low /= 4
+            if loss + low * square < self.reference.at(low).value:
+                other.gamma = self.reference.root(loss, square, low)
+            else:
+                other.gamma, other.path, other.done = 0.0, [], False
+
+    def _best(self) -> list[Ascent]:
+        ranked = sorted(self.pool, key=lambda r: -r.gamma)
+        chosen = ranked[:FINISHED]
+        for kind in ("own", "fresh", "steepest", "unit"):
+            best = next((r for r in ranked if r.kind == kind and r.gamma > 0), None)
+            if best is not None and best not in chosen:
+                chosen.append(best)
+        return chosen
+
+    def _bar(self, seconds: float) -> "tqdm[Any] | None":
+        total = len(self.pool) + min(FINISHED + 2, len(self.pool))
+        expected = seconds * (len(self.pool) + min(FINISHED + 2, len(self.pool)))
+        if self.progress is False or (self.progress is None and expected < SLOW):
+            return None
+        text = f"diagnosis, about {expected:.0f} s"
+        return tqdm(total=total, desc=text)
+
+
+def _screen(
+    search: _Search, model: nn.Module, loss_fn: LossFunction, data: Any, what: Penalty, device: str
+) -> None:
+    """A few starts on a part of the samples of large data, the best of them finished on all."""
+    whole = search.objective
+    samples = gather(data, whole.device)
+    sliced = all(len(t) == samples.count for v in (samples.x, samples.y) for t in leaves(v))
+    few = int(max(256, LARGE / (2 * whole.parameters)))
+    if not sliced or few >= samples.count:
+        search.starts, search.steps = min(search.starts, 3), min(search.steps, 80)
+        search.run()
+        return
+    chosen = np.sort(np.random.default_rng(search.seed).permutation(samples.count)[:few])
+    index = torch.from_numpy(chosen).to(whole.device)
+    x, y = (mapped(lambda t: t[index], v) for v in (samples.x, samples.y))
+    part = Objective(
+        model, loss_fn, (x, y), what, draws=whole.draws or None, seed=search.seed, device=device
     )
-    named = {k: v.detach().clone() for k, v in problem.named(best.weights).items()}
-    return Diagnosis(origin.gamma, coexistence, end, order, evidence, named)
+    small = _Search(
+        part, min(search.starts, 4), min(search.steps, 80), search.seed, search.progress
+    )
+    small.run()
+    search.pool = small.pool
+    best = max(small.pool, key=lambda r: r.gamma)
+    ends = [r.gamma for r in small.pool]
+    run = Ascent(best.kind, best.weights)
+    gamma = 0.9 * best.gamma if 0 < best.gamma < math.inf else search.first_gamma
+    ascend(whole, search.reference, run, gamma, steps=4, iterations=min(search.steps, 40))
+    search.pool = [run]
+    search._offer(run)
+    # the other starts were seen on a part of the samples only, and bound nothing
+    search.screened = (tuple(r.kind for r in small.pool), np.array(ends))
+
+
+def _judged(search: _Search, hysteresis: bool) -> Diagnosis:
+    objective, reference = search.objective, search.reference
+    pool = sorted(search.pool, key=lambda r: -r.gamma)
+    best = pool[0]
+    origin, landau = _expanded(search)
+    layer = search.layer
+    order, value = _order(pool, origin)
+    upper = layer.supremum if layer is not None and layer.convex else None
+    noise = None
+    if objective.draws and 0 < value < math.inf:
+        value, noise = _fresh(objective, reference, best)
+    end = error = measured = width = None
+    if hysteresis and 0 < value < math.inf and order in ("first", "continuous"):
+        branch = follow(objective, reference.at, best.weights, value)
+        measured, end, error = branch.coexistence, branch.end, branch.end_error
+        if origin is not None and origin.gamma is not None and end > 0:
+            width = (end - origin.gamma) / end
+    finite = value if 0 < value < math.inf else search.first_gamma
+    blind = reference.at(finite)
+    kinds, values = search.screened or (
+        tuple(r.kind for r in pool),
+        np.array([r.gamma for r in pool]),
+    )
+    hits = {
+        kind: (
+            sum(
+                k == kind and bool(v >= (1 - NEAR) * values.max())
+                for k, v in zip(kinds, values, strict=True)
+            ),
+            kinds.count(kind),
+        )
+        for kind in dict.fromkeys(kinds)
+    }
+    flat = reference.at(0.02 * finite).square == 0  # else every F costs a minimisation
+    gammas = np.linspace(0.0, 1.3 * finite, 40 if flat else 9)[1:]
+    evidence = Evidence(
+        statement=_statement(search, best, order, value, upper, layer, origin, landau, hits, noise),
+        reason=_reason(origin, objective),
+        starts=len(kinds),
+        kinds=kinds,
+        values=values,
+        hits=hits,
+        square=best.square if order == "first" else 0.0,
+        latent_heat=value * best.square if order == "first" else 0.0,
+        blind_loss=blind.value,
+        blind_square=blind.square,
+        blind_spread=reference.spread(finite),
+        lines=np.array(best.lines).reshape(-1, 2),
+        blind=np.array([[g, reference.at(g).value] for g in gammas[::-1]])[::-1],
+        shrinking=best.shrinking if order == "unbounded" else (),
+        growing=best.growing if order == "unbounded" else (),
+        noise=noise,
+        resolution=objective.rounding,
+        landau=landau,
+        coexistence_measured=measured,
+        learned_end_error=error,
+        hysteresis_width=width,
+    )
+    what = objective.penalty
+    decay = None if what.function is not None else what.scale * value
+    return Diagnosis(
+        gamma_origin=None if origin is None else origin.gamma,
+        gamma_coexistence=value,
+        gamma_upper=upper,
+        gamma_learned_end=end,
+        order=order,
+        unit=what.unit,
+        weight_decay=decay,
+        evidence=evidence,
+        weights=objective.named(best.weights),
+    )
+
+
+def _expanded(search: _Search) -> tuple[Origin | None, Landau | None]:
+    """The expansion about the blind state, where it is zero decayed weights and there is one."""
+    objective = search.objective
+    if objective.penalty.function is not None or objective.draws:
+        return None, None
+    if objective.dtype != torch.float64:
+        return None, None
+    ends = [r.gamma for r in search.pool if 0 < r.gamma < 1e6]
+    if search.reference.at(max(ends, default=search.first_gamma)).square > 1e-12:
+        return None, None  # the blind network pays for a bias
+    trivial: TrivialPoint = trivial_point(objective)
+    origin: Origin | None = None
+    landau: Landau | None = None
+    large = objective.count * objective.parameters > EXPANDED
+    try:
+        origin = expand_origin(objective, trivial=trivial, seed=search.seed)
+        smooth = origin.smooth and origin.gamma is not None and origin.gamma > origin.error
+        if smooth and not large:
+            landau = expand_landau(objective, origin, starts=2, iterations=8, seed=search.seed)
+    except (ValueError, RuntimeError, NotImplementedError):  # no second derivative, too many mix
+        return origin, None
+    return origin, landau
+
+
+def _order(pool: list[Ascent], origin: Origin | None) -> tuple[str, float]:
+    """The order and gamma_coexistence, as far as the search tells."""
+    best = pool[0]
+    floor = 0.0
+    if origin is not None and origin.gamma is not None:
+        floor = max(origin.gamma - origin.error, 0.0)
+    if best.gamma <= 0 and floor <= 0:
+        return "none", 0.0
+    far = best.gamma > FAR * max(r.first for r in pool) > 0
+    if best.runaway or far:
+        steep = origin is not None and not origin.stationary
+        return ("none" if steep else "unbounded"), math.inf
+    reference = max((r.path[0][1] for r in pool if r.path), default=0.0)
+    gone = best.square < SMALL * reference
+    if origin is not None and origin.gamma is not None and origin.gamma > 0:
+        gone = best.gamma <= origin.gamma * (1 + EXCESS)
+    return ("continuous" if gone else "first"), max(best.gamma, floor)
+
+
+def _fresh(objective: Objective, reference: Reference, best: Ascent) -> tuple[float, float]:
+    """The quotient of the best weights on fresh draws, and its standard error."""
+    kept = objective.seed
+    blind = reference.at(best.gamma)
+    found = []
+    for k in range(FRESH):
+        objective.seed = kept + 1 + k
+        loss, square = objective.values(best.weights)
+        level, price = objective.values(blind.weights, blind=True)
+        found.append((level - loss) / (square - price))
+    objective.seed = kept
+    return float(np.mean(found)), float(np.std(found, ddof=1) / math.sqrt(FRESH))
+
+
+def _reason(origin: Origin | None, objective: Objective) -> str:
+    if origin is not None:
+        return origin.reason
+    if objective.penalty.function is not None:
+        return "a penalty of your own is not expanded about the blind state"
+    if objective.draws:
+        return "a model with noise is not expanded about the blind state"
+    if objective.dtype != torch.float64:
+        return "the model runs in float32 only, which is too coarse for an expansion"
+    return "the blind network pays for biases that decay: it is not zero weights"
+
+
+def _statement(
+    search: _Search,
+    best: Ascent,
+    order: str,
+    value: float,
+    upper: float | None,
+    layer: OneLayer | None,
+    origin: Origin | None,
+    landau: Landau | None,
+    hits: Mapping[str, tuple[int, int]],
+    noise: float | None,
+) -> str:
+    count = ", ".join(f"{k} {n} of {m}" for k, (n, m) in hits.items())
+    said = []
+    if order == "unbounded":
+        said.append(
+            "Unbounded: gamma grows without end while R goes to zero"
+            + (f", as {', '.join(best.shrinking)} shrink" if best.shrinking else "")
+            + (f" and {', '.join(best.growing)}, which do not decay, grow" if best.growing else "")
+            + ". Under normalisation decay then sets an effective learning rate, it does not "
+            "collapse; decay gains, shifts and head too (name them in decayed) for a transition."
+        )
+    elif order == "none" and value == math.inf:
+        why = origin.reason if origin is not None and origin.reason else "the gain fades with R"
+        said.append(f"There is no transition: {why}.")
+    elif order == "none":
+        said.append(f"None of {len(search.pool)} starts learned anything at any gamma tried.")
+    else:
+        if order == "first":
+            said.append(
+                f"First order: the best state found has R = {best.square:.4g} at coexistence."
+            )
+        else:
+            said.append(
+                "Continuous as far as the search tells, which is no proof: R of the best states "
+                "goes to zero."
+            )
+        if noise is not None:
+            said.append(
+                f"gamma_coexistence is a mean over fresh draws, +- {noise:.2g}, no lower bound."
+            )
+        else:
+            said.append("gamma_coexistence is a lower bound; a better state may exist.")
+        said.append(f"Starts within .1 % of it: {count}.")
+    if upper is not None and layer is not None and 0 < value < math.inf:
+        trust = "" if layer.convex == "known" else " (loss_fn looked convex at random outputs)"
+        said.append(
+            f"One hidden layer: gamma_upper is {layer.method}, as far as a search over directions "
+            f"found it{trust}; it lies {max(upper / value - 1, 0):.2g} above."
+        )
+    if search.objective.rounding > 1e-9:
+        said.append("The model runs in float32 only: gamma is known to about four digits.")
+    if landau is not None and order in ("first", "continuous"):
+        said.append(
+            f"Landau: C = {landau.cubic:.3g} +- {landau.cubic_error:.1g}, least Q = "
+            f"{landau.quartic_least:.3g}; near the blind state alone it looks {landau.order}."
+        )
+    return " ".join(said)

@@ -9,8 +9,15 @@ from torch import Tensor
 
 from phase_utils._check import instance, integer
 from phase_utils.diagnosis.krylov import project, solve
-from phase_utils.diagnosis.origin import Origin, TrivialPoint, checked_trivial, curvature
-from phase_utils.training.modules import ModuleProblem, checked_problem
+from phase_utils.diagnosis.origin import (
+    AnyProblem,
+    Origin,
+    TrivialPoint,
+    checked,
+    checked_trivial,
+    curvature,
+)
+from phase_utils.diagnosis.samples import leaves
 
 MOST = 1000  # starts, or iterations from each
 AMPLITUDES = 3  # of the gradients: each removes one more order of the remainder
@@ -51,7 +58,7 @@ class Landau:
 
 
 def expand_landau(
-    problem: ModuleProblem, origin: Origin, *, starts: int = 4, iterations: int = 8, seed: int = 0
+    problem: AnyProblem, origin: Origin, *, starts: int = 4, iterations: int = 8, seed: int = 0
 ) -> Landau:
     """Cubic and quartic forms of the loss, extremised over the soft subspace.
 
@@ -97,7 +104,7 @@ def expand_landau(
     >>> pu.expand_landau(problem, pu.expand_origin(problem)).order
     'continuous'
     """
-    checked_problem(problem)
+    checked(problem)
     instance("origin", origin, Origin, "an Origin, as expand_origin returns it")
     checked_trivial(problem, origin.trivial)
     starts = integer("starts", starts, minimum=1, maximum=MOST)
@@ -149,15 +156,15 @@ def expand_landau(
     )
 
 
-def _natural(problem: ModuleProblem) -> float:
+def _natural(problem: AnyProblem) -> float:
     """Amplitude of unit vectors at which derivatives are taken: one unit stays nearly linear."""
-    x = problem.x
-    size = float(x.square().mean()) ** 0.5 if x.is_floating_point() else 1.0
+    inputs = [t for t in leaves(problem.x) if t.is_floating_point()]
+    size = max((float(t.square().mean()) ** 0.5 for t in inputs), default=1.0)
     return REACH / max(1.0, size)
 
 
 def _soft_starts(
-    problem: ModuleProblem,
+    problem: AnyProblem,
     origin: Origin,
     soft: Callable[[Tensor], Tensor],
     starts: int,
@@ -173,7 +180,7 @@ def _soft_starts(
             v = torch.zeros_like(origin.mode)
             v[order[k % len(order)]] = 1.0
         else:
-            v = torch.randn(problem.size, generator=generator, dtype=torch.float64).to(origin.mode)
+            v = torch.randn(problem.parameters, generator=generator, dtype=torch.float64).to(origin.mode)
             v = torch.where(problem.mask, v, 0.0)
         z = soft(v)
         if float(z.norm()) > 1e-8 * float(v.norm()):
@@ -182,7 +189,7 @@ def _soft_starts(
 
 
 def _derivatives(
-    problem: ModuleProblem, trivial: TrivialPoint, z: Tensor, step: float
+    problem: AnyProblem, trivial: TrivialPoint, z: Tensor, step: float
 ) -> tuple[Tensor, Tensor]:
     """T[z,z] and F[z,z,z], by exact fits of the even and odd parts of the gradient."""
     t = step * np.arange(1, AMPLITUDES + 1)
@@ -199,7 +206,7 @@ def _derivatives(
 
 
 def _quartic(
-    problem: ModuleProblem,
+    problem: AnyProblem,
     trivial: TrivialPoint,
     z: Tensor,
     step: float,
@@ -216,7 +223,7 @@ def _quartic(
 
 
 def _least_quartic(
-    problem: ModuleProblem,
+    problem: AnyProblem,
     trivial: TrivialPoint,
     z: Tensor,
     step: float,
@@ -250,7 +257,7 @@ def _least_quartic(
     return Q
 
 
-def _cubic_error(problem: ModuleProblem, trivial: TrivialPoint, z: Tensor, step: float) -> float:
+def _cubic_error(problem: AnyProblem, trivial: TrivialPoint, z: Tensor, step: float) -> float:
     """Standard error of C over the samples, from third derivatives of each sample's loss."""
     t = step * np.arange(1, SAMPLE_AMPLITUDES + 1)
     fit = np.linalg.inv(np.stack([t**k for k in range(1, 2 * SAMPLE_AMPLITUDES, 2)], axis=1))[1]

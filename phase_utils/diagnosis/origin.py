@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from phase_utils._check import instance, integer
 from phase_utils.diagnosis.krylov import lowest
-from phase_utils.diagnosis.shallow import shallow_origin
+from phase_utils.diagnosis.objective import Objective
+from phase_utils.diagnosis.one_layer import one_layer
 from phase_utils.training.modules import ModuleProblem, checked_problem
 from phase_utils.training.tensors import floating
 
@@ -26,7 +27,14 @@ STEEP = (
     "zero weights are not stationary: the loss falls at first order in them, at every weight decay "
     "(no hidden layer, a path around all of them, or an activation with h(0) != 0)"
 )
+SLOPE = 1e-6  # share of a gradient at unit weights that the optimum of theta may leave
 DENSE = 256  # undecayed parameters whose Hessian is formed
+AnyProblem = ModuleProblem | Objective
+
+
+def checked(problem: AnyProblem) -> AnyProblem:
+    """Return a problem, or raise ValueError that says how one is made of a module."""
+    return problem if isinstance(problem, Objective) else checked_problem(problem)
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ class Origin:
     stationary: bool = True
 
 
-def trivial_point(problem: ModuleProblem) -> TrivialPoint:
+def trivial_point(problem: AnyProblem) -> TrivialPoint:
     """The trivial point of a module: w = 0, and theta by minimisation of l0(0, theta).
 
     Parameters
@@ -109,7 +117,7 @@ def trivial_point(problem: ModuleProblem) -> TrivialPoint:
     >>> round(pu.trivial_point(problem).loss, 6)  # the bias is free, and finds the mean
     1.0
     """
-    checked_problem(problem)
+    checked(problem)
     free = ~problem.mask
     point = torch.where(problem.mask, 0.0, problem.start)
     natural = problem.random(1.0, [0])[0]
@@ -149,7 +157,7 @@ def trivial_point(problem: ModuleProblem) -> TrivialPoint:
 
 
 def expand_origin(
-    problem: ModuleProblem, *, trivial: TrivialPoint | None = None, seed: int = 0
+    problem: AnyProblem, *, trivial: TrivialPoint | None = None, seed: int = 0
 ) -> Origin:
     """Where the trivial point of a module becomes unstable as weight decay falls.
 
@@ -191,10 +199,10 @@ def expand_origin(
     >>> round(pu.expand_origin(problem).gamma, 6)
     0.45
     """
-    checked_problem(problem)
+    checked(problem)
     seed = integer("seed", seed, minimum=0)
     trivial = trivial_point(problem) if trivial is None else checked_trivial(problem, trivial)
-    closed = shallow_origin(problem, trivial.weights) if _needs_closed(problem, trivial) else None
+    closed = _closed(problem, trivial)
     if closed is not None:
         gamma, reason = closed
         return Origin(gamma, 0.0, reason, trivial, None, False)
@@ -204,7 +212,7 @@ def expand_origin(
 
     apply, scale = curvature(problem, trivial, seed)
     start = torch.randn(
-        problem.size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+        problem.parameters, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
     ).to(trivial.weights)
     start = torch.where(problem.mask, start, 0.0)
     if float(apply(start).norm()) <= FLOOR * scale * float(start.norm()):
@@ -213,15 +221,15 @@ def expand_origin(
     return Origin(-value / 2, residual / 2, "", trivial, mode, True)
 
 
-def checked_trivial(problem: ModuleProblem, trivial: TrivialPoint) -> TrivialPoint:
+def checked_trivial(problem: AnyProblem, trivial: TrivialPoint) -> TrivialPoint:
     """Return the trivial point, or raise ValueError where it is not one of this problem."""
     instance("trivial", trivial, TrivialPoint, "a TrivialPoint, as trivial_point returns it")
-    floating("trivial.weights", trivial.weights, problem.size)
+    floating("trivial.weights", trivial.weights, problem.parameters)
     return trivial
 
 
 def curvature(
-    problem: ModuleProblem, trivial: TrivialPoint, seed: int = 0
+    problem: AnyProblem, trivial: TrivialPoint, seed: int = 0
 ) -> tuple[Callable[[Tensor], Tensor], float]:
     """The Hessian of l0 at the trivial point as a function of vectors, theta eliminated; its scale.
 
@@ -245,7 +253,7 @@ def curvature(
     index = torch.nonzero(~mask).ravel()
     if len(index) > DENSE:
         raise ValueError(f"model must have at most {DENSE} undecayed parameters that mix")
-    eye = torch.eye(problem.size, dtype=row.dtype, device=row.device)[index]
+    eye = torch.eye(problem.parameters, dtype=row.dtype, device=row.device)[index]
     block = torch.stack([hessian(e)[index] for e in eye])
     inverse = torch.linalg.pinv(block, hermitian=True, rtol=1e-10)
 
@@ -258,12 +266,23 @@ def curvature(
     return schur, scale
 
 
-def _needs_closed(problem: ModuleProblem, trivial: TrivialPoint) -> bool:
-    relu = any(isinstance(m, nn.ReLU) for m in problem.model.modules())
-    return relu or bool(trivial.free)
+def _closed(problem: AnyProblem, trivial: TrivialPoint) -> tuple[float, str] | None:
+    """gamma_origin of one hidden layer where the Hessian at zero does not say it."""
+    relu = any(isinstance(m, nn.ReLU | nn.LeakyReLU) for m in problem.model.modules())
+    if not relu and not trivial.free:
+        return None
+    layer = one_layer(problem, trivial.weights)
+    if layer is None:
+        return None
+    if layer.exact:
+        return layer.supremum, f"{layer.method}: no Hessian at a kink"
+    steepest, signal = layer.linear
+    return steepest * signal / 2, (
+        "max over b of |h'(b)| times s_max(E[x g^T]) / 2: the hidden bias is free"
+    )
 
 
-def _irregular(problem: ModuleProblem, trivial: TrivialPoint, seed: int) -> str:
+def _irregular(problem: AnyProblem, trivial: TrivialPoint, seed: int) -> str:
     """Why the loss has no expansion at the trivial point, or nothing."""
     for name, module in problem.model.named_modules():
         if isinstance(module, NORMALISING):
@@ -285,7 +304,7 @@ def _irregular(problem: ModuleProblem, trivial: TrivialPoint, seed: int) -> str:
         return "the gradient is not finite at zero weights"
     at = torch.where(problem.mask, gradient[0], 0.0)
     unit = float(gradient[1].norm())
-    if float(at.norm()) > 1e-8 * unit:
+    if float(at.norm()) > SLOPE * unit:
         return STEEP
     even, odd = [], []
     for t in (1e-2, 1e-3):

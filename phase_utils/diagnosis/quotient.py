@@ -115,13 +115,13 @@ def collapse_quotient(
     True
     """
     trivial = checked_trivial(checked_problem(problem), trivial)
-    soft = None if soft is None else floating("soft", soft, None, problem.size).to(problem.start)
+    soft = None if soft is None else floating("soft", soft, None, problem.parameters).to(problem.start)
     starts = integer("starts", starts, minimum=1, maximum=MOST_STARTS)
     scale = None if scale is None else scalar("scale", scale, minimum=0, strict=True)
     steps, seed = integer("steps", steps, minimum=1), integer("seed", seed, minimum=0)
     flag("progress", progress)
     rows = _starts(problem, trivial, soft, starts, seed)
-    held = 8 * (2 * MEMORY + 16) * problem.size / 8
+    held = 8 * (2 * MEMORY + 16) * problem.parameters / 8
     batch = int(np.clip(STATE / held, 1, starts))
     decay = scale
     ends: list[Tensor] = []

@@ -21,13 +21,14 @@ def samples(data: Any, device: torch.device) -> tuple[Tensor, Tensor]:
     """
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise ValueError(f"data must be a pair (x, y), got {shown(data)}")
-    x, y = (_numbers(name, value) for name, value in zip("xy", data, strict=True))
+    x, y = (numbers(name, value) for name, value in zip("xy", data, strict=True))
     if len(x) != len(y) or not len(x):
         raise ValueError(f"data must have as many x as y, at least one, got {len(x)} and {len(y)}")
     return x.to(device), y.to(device)
 
 
-def _numbers(name: str, value: Any) -> Tensor:
+def numbers(name: str, value: Any) -> Tensor:
+    """Return a tensor, array, frame or nested list of finite real numbers as a tensor."""
     try:
         tensor = value.detach() if isinstance(value, Tensor) else _of_array(value)
     except Exception:  # an object's own conversion may raise anything

@@ -1,0 +1,235 @@
+"""Ascent of the largest penalty at which a network still pays: Dinkelbach's iteration.
+
+At gamma_k the weights of least l0 + gamma_k R are sought; gamma_{k+1} is where they tie with the
+best blind network. Each step is a lower bound of the transition, monotone and superlinear.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import minimize
+
+from phase_utils._check import Array
+from phase_utils.diagnosis.blind import Reference
+from phase_utils.diagnosis.objective import Objective
+
+RAYS = (0.7, 0.3, 0.1, 0.03, 0.01)  # shares of the way from the blind state
+RESIZED = (0, 2, 5, 10, 20)  # steps after which sizes of tensors are tried
+LOG_SIZE = 9.0  # largest change of the log of the size of a tensor at a time
+CUTS = (1e-2, 1e-3, 1e-4)  # shares of the largest weight below which kinked penalties go to zero
+LEAP = 100.0  # factor in gamma that sizes alone win only where nothing bounds them
+ENDLESS = 1e6  # times the first gamma: there is no end
+
+
+@dataclass
+class Ascent:
+    """One ascent and its present end.
+
+    kind : of its start; gamma : its bound, 0 before anything was learned; first : that of the
+    first step, before rays and sizes; square, gain : R and F - l0 beyond those of the blind
+    network there; path : (gamma, square, gain) of every step, lines : its l0 and R; shrinking,
+    growing : tensors whose sizes carry the bound off.
+    """
+
+    kind: str
+    weights: Array
+    gamma: float = 0.0
+    first: float = 0.0
+    square: float = math.nan
+    gain: float = math.nan
+    path: list[tuple[float, float, float]] = field(default_factory=list)
+    lines: list[tuple[float, float]] = field(default_factory=list)
+    done: bool = False
+    shrinking: tuple[str, ...] = ()
+    growing: tuple[str, ...] = ()
+
+    @property
+    def runaway(self) -> bool:
+        """Whether sizes of tensors alone carry the bound off."""
+        return bool(self.shrinking)
+
+    @property
+    def limit(self) -> float:
+        """The limit of the last three bounds by Aitken's extrapolation: no bound."""
+        values = [p[0] for p in self.path]
+        if len(values) < 4:
+            return self.gamma
+        a, b = values[-2] - values[-3], values[-1] - values[-2]
+        return values[-1] + b * b / (a - b) if 0 < b < 0.95 * a else values[-1]
+
+
+def ascend(
+    objective: Objective,
+    reference: Reference,
+    run: Ascent,
+    gamma: float,
+    *,
+    steps: int = 40,
+    iterations: int = 150,
+    tolerance: float = 1e-9,
+) -> None:
+    """Ascend from the weights of `run` at `gamma`, in place; at most `steps` steps."""
+    structured = objective.penalty.function is None
+    floor = max(1e2 * objective.rounding, 1e-6 if objective.draws else 0.0)
+    weights, fails = run.weights, 0
+    for step in range(steps):
+        blind = reference.at(gamma)
+        loss, square = objective.values(weights)
+        margin = abs(blind.value - loss - gamma * square)
+        scale = min(1.0, max(margin, 1e-3 * gamma * abs(square - blind.square), 1e-13))
+        found, loss, square = objective.minimise(weights, gamma, iterations=iterations, scale=scale)
+        if not structured:
+            found, loss, square = _snapped(objective, found, loss, square, gamma, iterations, scale)
+        gap = blind.value - loss - gamma * square
+        if gap <= floor * max(abs(blind.value), 1e-3) or (
+            square - blind.square < 1e-13 * (1 + blind.square)
+        ):
+            if run.gamma > 0:  # from here nothing better than blind is left
+                break
+            fails += 1
+            gamma /= 5
+            if fails > 3:
+                break
+            continue
+        weights = found
+        new = reference.root(loss, square, gamma)
+        run.first = run.first or new
+        if math.isfinite(new) and structured:
+            new, weights, loss, square = _along_rays(
+                objective, reference, new, weights, loss, square
+            )
+            if step in RESIZED and square - reference.at(new).square > 1e-9:
+                new, weights, loss, square = _resized(
+                    objective, reference, run, new, weights, loss, square
+                )
+        there = reference.at(new if math.isfinite(new) else gamma)
+        level = new if math.isfinite(new) else gamma
+        run.square = square - there.square
+        run.gain = there.value - level * there.square - loss
+        run.path.append((new, run.square, run.gain))
+        run.lines.append((loss, square))
+        run.gamma, run.weights = new, weights
+        far = new > ENDLESS * run.first
+        if run.shrinking or not math.isfinite(new) or far or new - gamma < tolerance * new:
+            run.done = True
+            break
+        gamma = new
+
+
+def _along_rays(
+    objective: Objective,
+    reference: Reference,
+    gamma: float,
+    weights: Array,
+    loss: float,
+    square: float,
+) -> tuple[float, Array, float, float]:
+    """The best of the weights and of points on the way from the blind state to them.
+
+    A continuous transition halves the distance to its gamma per step of the ascent; rays reach it.
+    """
+    blind = reference.at(gamma)
+    best = (gamma, weights, loss, square)
+    tips = (np.ones(objective.parameters, dtype=bool), objective.decays)
+    for share in RAYS:
+        better = False
+        for moving in tips:
+            point = np.where(moving, blind.weights + share * (weights - blind.weights), weights)
+            here_loss, here_square = objective.values(point)
+            if here_square - blind.square < 1e-11 * max(1.0, blind.square):
+                continue
+            level = blind.value - gamma * blind.square  # the tangent of F lies above it
+            level -= objective.rounding * abs(blind.value)
+            tie = (level - here_loss) / (here_square - blind.square)
+            if tie > best[0] * (1 + 1e-12):
+                best, better = (tie, point, here_loss, here_square), True
+        if not better:
+            break
+    if best[0] > gamma:
+        root = reference.root(best[2], best[3], gamma)
+        return max(root, gamma), *best[1:]
+    return best
+
+
+def _resized(
+    objective: Objective,
+    reference: Reference,
+    run: Ascent,
+    gamma: float,
+    weights: Array,
+    loss: float,
+    square: float,
+) -> tuple[float, Array, float, float]:
+    """The best size of every tensor at fixed directions: maximum of log gain - log R.
+
+    R -> 0 at a gain that stays means that no finite gamma collapses the network.
+    """
+    blind = reference.at(gamma)
+    level = blind.value - gamma * blind.square
+    names = [k for k, part in objective.slices.items() if np.any(weights[part])]
+
+    def grown(logs: Array) -> Array:
+        point = weights.copy()
+        for name, log in zip(names, logs, strict=True):
+            point[objective.slices[name]] *= math.exp(log)
+        return point
+
+    def value(logs: Array) -> tuple[float, Array]:
+        point = grown(logs)
+        here, cost, slope = objective.gradient(point, 0.0)
+        gain, cost = level - here, cost - blind.square
+        if not (gain > 0 and cost > 0):
+            return 1e3, np.zeros(len(logs))
+        parts = [objective.slices[k] for k in names]
+        rise = np.array([point[p] @ slope[p] for p in parts])
+        price = np.array([2 * objective.square(_only(point, p)) for p in parts])
+        return math.log(cost) - math.log(gain), price / cost + rise / gain
+
+    found = minimize(
+        value,
+        np.zeros(len(names)),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(-LOG_SIZE, LOG_SIZE)] * len(names),
+        options={"maxiter": 40},
+    )
+    point = grown(found.x)
+    here, cost = objective.values(point)
+    if not (cost > blind.square and here + gamma * cost < blind.value):
+        return gamma, weights, loss, square
+    level -= objective.rounding * abs(blind.value)
+    tie = (level - here) / (cost - blind.square)
+    if tie <= gamma:
+        return gamma, weights, loss, square
+    if tie > LEAP * gamma:
+        decayed = objective.penalty.factors
+        logs = dict(zip(names, found.x, strict=True))
+        run.shrinking = tuple(k for k, v in logs.items() if v < -2 and k in decayed)
+        run.growing = tuple(k for k, v in logs.items() if v > 1 and k not in decayed)
+    return reference.root(here, cost, gamma), point, here, cost
+
+
+def _only(weights: Array, part: slice) -> Array:
+    kept = np.zeros_like(weights)
+    kept[part] = weights[part]
+    return kept
+
+
+def _snapped(
+    objective: Objective,
+    weights: Array,
+    loss: float,
+    square: float,
+    gamma: float,
+    iterations: int,
+    scale: float,
+) -> tuple[Array, float, float]:
+    """Tiny weights at zero where that pays: what a penalty with kinks wants."""
+    for share in CUTS:
+        cut = np.where(np.abs(weights) < share * np.abs(weights).max(), 0.0, weights)
+        here, cost = objective.values(cut)
+        if here + gamma * cost <= loss + gamma * square + 1e-12:
+            live = (cut != 0).astype(float)
+            return objective.minimise(cut, gamma, iterations=iterations, scale=scale, live=live)
+    return weights, loss, square

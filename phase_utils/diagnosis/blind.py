@@ -1,0 +1,122 @@
+"""The best network that is blind to its input, under the same penalty: F(gamma)."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from phase_utils._check import Array
+from phase_utils.diagnosis.objective import Objective
+
+AT_ONCE, FROM_FAR = 400, 600  # iterations of a minimisation that starts near, or far
+WITH_NOISE = 60  # the same where an evaluation is a mean over draws
+USELESS = 1e-5  # decayed weights below it are tried at zero
+DOUBLINGS = 80  # steps of the search for a root
+
+
+@dataclass(frozen=True)
+class Blind:
+    """F = l0 + gamma R of the best blind network at one gamma, its R and its weights."""
+
+    value: float
+    square: float
+    weights: Array
+
+
+class Reference:
+    """F(gamma) = min over blind networks of l0 + gamma R: concave, and constant once R = 0.
+
+    Where biases are decayed a blind network may pay for one, so that F depends on gamma; R of the
+    best never grows with gamma.
+    """
+
+    def __init__(self, objective: Objective, gamma: float, seed: int = 0) -> None:
+        self.objective = objective
+        self._effort = WITH_NOISE if objective.draws else AT_ONCE
+        self._constant: tuple[float, Blind] | None = None
+        rng = np.random.default_rng(seed)
+        zero = np.where(objective.decays, 0.0, objective.first)
+        for name, part in objective.slices.items():
+            if "bias" in name.rpartition(".")[2]:
+                zero[part] = 0.0
+        small = np.where(objective.decays, 0.03 * rng.standard_normal(objective.parameters), zero)
+        starts = (zero, small, objective.first)
+        ends = [objective.minimise(w, gamma, iterations=FROM_FAR, blind=True) for w in starts]
+        self._weights = min(ends, key=lambda e: e[1] + gamma * e[2])[0]
+        self._known: dict[float, Blind] = {}
+
+    def at(self, gamma: float) -> Blind:
+        """F, R and the weights at one gamma."""
+        if self._constant is not None and gamma >= self._constant[0]:
+            return self._constant[1]
+        if gamma in self._known:
+            return self._known[gamma]
+        weights, loss, square = self.objective.minimise(
+            self._weights, gamma, iterations=self._effort, blind=True
+        )
+        if self.objective.penalty.function is None:
+            tiny = (np.abs(weights) < USELESS) & self.objective.decays & (weights != 0)
+            if tiny.any():
+                cut, cut_loss, cut_square = self.objective.minimise(
+                    np.where(tiny, 0.0, weights), gamma, iterations=self._effort, blind=True
+                )
+                if cut_loss + gamma * cut_square <= loss + gamma * square + 1e-13:
+                    weights, loss, square = cut, cut_loss, cut_square
+        self._weights = weights
+        found = Blind(loss + gamma * square, square, weights)
+        self._known[gamma] = found
+        if square < 1e-18:
+            self._constant = gamma, found
+        return found
+
+    def root(self, loss: float, square: float, low: float) -> float:
+        """The largest gamma at which l0 + gamma R <= F, given that it holds at `low`; inf if all.
+
+        F is concave: Newton's iteration comes from outside. What rounding may have added to the
+        difference of the losses is taken off: the root is to be a bound.
+        """
+        blind = self.at(low)
+        loss = loss + self.objective.rounding * abs(blind.value)
+        if loss + low * square >= blind.value:
+            return low
+        gamma = low
+        for _ in range(DOUBLINGS):
+            if square <= blind.square * (1 + 1e-12) + 1e-300:  # still gaining: look further out
+                if gamma > 1e12 * low or blind.square < 1e-30:
+                    return math.inf
+                gamma *= 2
+                blind = self.at(gamma)
+                continue
+            new = gamma + (blind.value - loss - gamma * square) / (square - blind.square)
+            settled = self._constant is not None and gamma >= self._constant[0]
+            if settled or abs(new - gamma) < 1e-13 * abs(new) or new > 1e12 * max(low, 1e-300):
+                return new
+            gamma = new
+            blind = self.at(gamma)
+        return gamma
+
+    def offer(self, weights: Array, gamma: float) -> bool:
+        """Whether a learned network, made blind, is a better reference; it is then taken."""
+        known = self.at(gamma)
+        found, loss, square = self.objective.minimise(weights, gamma, iterations=300, blind=True)
+        floor = 1e2 * self.objective.rounding * max(abs(known.value), 1e-3)
+        if loss + gamma * square >= known.value - floor:
+            return False
+        self._weights, self._constant, self._known = found, None, {}
+        self.at(gamma)
+        return True
+
+    def spread(self, gamma: float) -> float:
+        """How far the output of the blind weights on the real data is from constant.
+
+        Standard deviation over the samples, in units of that of the network as it was given.
+        """
+
+        def deviation(w: Array) -> float:
+            out = self.objective.output(w)
+            if out is None or len(out) < 2:
+                return 0.0
+            return float(out.double().reshape(len(out), -1).std(0).max())
+
+        own = deviation(self.objective.first)
+        return deviation(self.at(gamma).weights) / own if own > 0 else 0.0
