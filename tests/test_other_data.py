@@ -14,6 +14,7 @@ import tables
 import phase_utils as pu
 from phase_utils import chapters
 
+LONG = pytest.mark.scheduled
 NAMES = chapters.names()
 PARAMETERS = {name: {p.name: p for p in chapters.find(name).parameters} for name in NAMES}
 PAIRS = [name for name in NAMES if "compare_target" in PARAMETERS[name]]
@@ -118,12 +119,43 @@ def test_a_file_called_diabetes_is_not_the_built_in_data(chapter, monkeypatch):
     np.testing.assert_array_equal(seen["diabetes"].moments.Exy, theirs.Exy)
 
 
-def test_the_page_shows_the_transition_of_the_users_file(monkeypatch):
+def last_transition(land):
+    return f"{land.transitions()[-1].gamma / land.moments.signal:.4f}"
+
+
+def last_spinodal(land):
+    learnable = land.moments.Eyy - land.moments.residual_variance
+    return f"{land.spinodals()[-1].gamma / learnable:.4f}"
+
+
+def passage(land):
+    return f"{pu.learning_basin(land, land.transitions()[0].gamma).passage:.6f}"
+
+
+@pytest.mark.parametrize(
+    ("chapter", "glued", "depth", "shown"),
+    [
+        pytest.param("depth_two_and_more", "c06_gamma", 2, last_transition, marks=LONG),
+        pytest.param("cascades", "c07_yours", 2, last_transition, marks=LONG),
+        ("infinite_depth", "c08_quarter", np.inf, last_spinodal),
+        ("initialization_and_escape", "c13_pass", 2, passage),
+    ],
+)
+def test_the_page_shows_what_the_users_file_gives(chapter, glued, depth, shown, monkeypatch):
     tables.write("diabetes.csv", "measurements")
-    code = in_process.source("cascades", data="diabetes.csv", target="y", compare="diabetes")
+    parameters = {"data": "diabetes.csv", "target": "y", "compare": "diabetes"}
+    tree = ast.parse(in_process.source(chapter, **parameters))
+    (end,) = (i for i, line in enumerate(tree.body) if f"glue('{glued}'" in ast.unparse(line))
+    tree.body = tree.body[: end + 1]
     values = {}
-    in_process.run(code, monkeypatch, on_glue=values.__setitem__)
-    land = pu.Landscape(pu.data.load("diabetes.csv", target="y").moments, depth=2)
-    place = land.transitions()[-1].gamma / land.moments.signal
-    assert values["c07_data"].startswith("diabetes.csv, 120 samples of 4 inputs")
-    assert f"{place:.4f} in units of its signal" in values["c07_yours"]
+    in_process.run(tree, monkeypatch, on_glue=values.__setitem__)
+    own, theirs = (
+        shown(pu.Landscape(pu.data.load(name, target=target).moments, depth))
+        for name, target in (("diabetes.csv", "y"), ("diabetes", ""))
+    )
+    assert own != theirs
+    found = values[glued]
+    if isinstance(found, float):
+        found = f"{found:.{len(own.partition('.')[2])}f}"
+    assert found.partition(";")[0].count(own) == 1  # what follows is about the other data
+    assert values[f"{glued[:3]}_data"].startswith("diabetes.csv, 120 samples of 4 inputs")

@@ -180,7 +180,9 @@ def _soft_starts(
             v = torch.zeros_like(origin.mode)
             v[order[k % len(order)]] = 1.0
         else:
-            v = torch.randn(problem.parameters, generator=generator, dtype=torch.float64).to(origin.mode)
+            v = torch.randn(problem.parameters, generator=generator, dtype=torch.float64).to(
+                origin.mode
+            )
             v = torch.where(problem.mask, v, 0.0)
         z = soft(v)
         if float(z.norm()) > 1e-8 * float(v.norm()):

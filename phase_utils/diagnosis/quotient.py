@@ -115,7 +115,9 @@ def collapse_quotient(
     True
     """
     trivial = checked_trivial(checked_problem(problem), trivial)
-    soft = None if soft is None else floating("soft", soft, None, problem.parameters).to(problem.start)
+    soft = (
+        None if soft is None else floating("soft", soft, None, problem.parameters).to(problem.start)
+    )
     starts = integer("starts", starts, minimum=1, maximum=MOST_STARTS)
     scale = None if scale is None else scalar("scale", scale, minimum=0, strict=True)
     steps, seed = integer("steps", steps, minimum=1), integer("seed", seed, minimum=0)
