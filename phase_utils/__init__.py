@@ -35,8 +35,12 @@ if TYPE_CHECKING:
     from phase_utils.diagnosis.origin import trivial_point as trivial_point
     from phase_utils.diagnosis.quotient import Quotient as Quotient
     from phase_utils.diagnosis.quotient import collapse_quotient as collapse_quotient
+    from phase_utils.diagnosis.rehearse import Rehearsal as Rehearsal
+    from phase_utils.diagnosis.rehearse import rehearse as rehearse
     from phase_utils.diagnosis.rescaled import RescaledLandscape as RescaledLandscape
     from phase_utils.diagnosis.rescaled import rescaled_landscape as rescaled_landscape
+    from phase_utils.diagnosis.watch import Margin as Margin
+    from phase_utils.diagnosis.watch import Watch as Watch
     from phase_utils.sweeps.classify import NoTransition as NoTransition
     from phase_utils.sweeps.classify import Undetermined as Undetermined
     from phase_utils.sweeps.classify import classify as classify
@@ -87,7 +91,9 @@ _MEMBERS = {
     "diagnosis.landau": ("Landau", "expand_landau"),
     "diagnosis.origin": ("Origin", "TrivialPoint", "expand_origin", "trivial_point"),
     "diagnosis.quotient": ("Quotient", "collapse_quotient"),
+    "diagnosis.rehearse": ("Rehearsal", "rehearse"),
     "diagnosis.rescaled": ("RescaledLandscape", "rescaled_landscape"),
+    "diagnosis.watch": ("Margin", "Watch"),
     "chapters.images": ("Images", "images"),
     "chapters.minibatches": ("Minibatches", "train_minibatches"),
     "chapters.resnet": ("ResNet18",),

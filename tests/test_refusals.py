@@ -25,6 +25,8 @@ STRIDE = 12  # of the values that `make test` takes of each argument
 # these check nothing: what makes them has checked their values
 MADE_BY_CALLS = {
     "AdamWFade": "adamw_fade",
+    "Margin": "Watch.read",
+    "Rehearsal": "rehearse",
     "Chains": "langevin",
     "Diagnosis": "diagnose",
     "GlobalMinimum": "Landscape.global_minimum",

@@ -108,7 +108,7 @@ class Objective:
                 lambda t: torch.zeros_like(t) if t.is_floating_point() else t, self.x
             )
             self._inputs = {t.untyped_storage().data_ptr() for t in leaves(self.x)}
-            self._call = _caller(self.model, self.x)
+            self._call = self.caller(self.model)
             try:
                 with (
                     self._context(False),
@@ -121,8 +121,8 @@ class Objective:
                     if isinstance(output, Tensor | tuple):
                         self._widen = _doubled
                         self.y = _doubled(samples.y)
-                    self._read = self._reader(output)
-                    loss = self._tried_loss(self._read(self._widen(output)))
+                    self.read = self._reader(output)
+                    loss = self._tried_loss(self.read(self._widen(output)))
             except ValueError as error:
                 failed = failed or error
                 if "dtype" in str(error) or "Float" in str(error) or "Double" in str(error):
@@ -254,7 +254,7 @@ class Objective:
             output = self._call(x)
             if few:
                 output = output[:1].expand(next(leaves(y)).shape[0], *output.shape[1:])
-            loss = self.loss_fn(self._read(self._widen(output)), y)
+            loss = self.loss_fn(self.read(self._widen(output)), y)
             cost: Tensor | float = 0.0
             if self.penalty.function is not None:
                 function = self.penalty.function
@@ -331,7 +331,7 @@ class Objective:
             torch.manual_seed(1000 * self.seed)
             kept = [b.clone() for b in self.model.buffers()]
             with self._context(False):
-                out = self._read(self._call(self.x))
+                out = self.read(self._call(self.x))
             for b, o in zip(self.model.buffers(), kept, strict=True):
                 b.data.copy_(o)
         if isinstance(out, Mapping) and "logits" in out:
@@ -462,7 +462,7 @@ class Objective:
         """The loss of every sample, (n,); ValueError where the loss is no mean over samples."""
         self._set(row.cpu().numpy())
         with torch.no_grad(), self._context(False):
-            out = self._read(self._call(self.x))
+            out = self.read(self._call(self.x))
             if not isinstance(out, Tensor) or not isinstance(self.y, Tensor):
                 raise ValueError("loss_fn must be a mean over samples of one output")
             parts = [self.loss_fn(out[i : i + 1], self.y[i : i + 1]) for i in range(self.count)]
@@ -484,6 +484,10 @@ class Objective:
                     w[part] /= self._unit[part]
             rows.append(torch.from_numpy(w))
         return torch.stack(rows)
+
+    def caller(self, model: nn.Module) -> Callable[[Any], Any]:
+        """How a module like this one takes its inputs: several of a tuple, named ones, or one."""
+        return _caller(model, self.x)
 
     def scaled(self, own: Array) -> Array:
         """Flat weights in the coordinates used here, of parameters in the module's own scale."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from phase_utils._check import Array
+from phase_utils._check import Array, instance
 from phase_utils._extras import brought_by
 from phase_utils.diagnosis.landau import Landau
 
@@ -156,10 +156,33 @@ class Diagnosis:
             (l0 + gamma R - F)/F of every state of the best ascent, a straight line where F is
             constant; their lower envelope bounds L(gamma) from above. Ticks on the axis are the
             ends of all ascents, dashed lines gamma_coexistence and gamma_upper.
+
+        Raises
+        ------
+        ValueError
+            For `axes` of another kind.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> import torch
+        >>> import phase_utils as pu
+        >>> matplotlib.use("agg")
+        >>> _ = torch.manual_seed(0)
+        >>> model = torch.nn.Sequential(
+        ...     torch.nn.Linear(1, 2), torch.nn.Tanh(), torch.nn.Linear(2, 1)
+        ... )
+        >>> x = torch.tensor([[-1.0], [0.0], [1.0]])
+        >>> found = pu.diagnose(model, torch.nn.functional.mse_loss, (x, x), starts=2)
+        >>> found.plot().get_ylabel()
+        '(l - F) / F'
         """
         with brought_by("book", "Diagnosis.plot"):
             import matplotlib.pyplot as plt
-        axes = plt.subplots(figsize=(6, 3.4))[1] if axes is None else axes
+            from matplotlib.axes import Axes
+        if axes is None:
+            axes = plt.subplots(figsize=(6, 3.4))[1]
+        instance("axes", axes, Axes, "matplotlib Axes or None")
         gamma, level = self.evidence.blind.T
         scale = max(abs(float(level[-1])), 1e-300)
         if len(self.evidence.lines) and len(gamma) > 1:

@@ -1,5 +1,7 @@
 """Valid calls of what any torch module is asked."""
 
+import torch
+
 import phase_utils as pu
 from calls.base import (
     CAP,
@@ -30,6 +32,11 @@ from calls.base import (
 OTHER = labels("module")  # its outputs are all compared with the same y
 WEIGHED = {"gamma": NON_NEGATIVE, "loss": NON_NEGATIVE | {"-1"}}
 
+
+def decaying(net: torch.nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(net.parameters(), lr=0.1, weight_decay=0.1)
+
+
 CALLS = {
     "diagnose": Call(
         lambda: (
@@ -52,6 +59,64 @@ CALLS = {
             "progress": FLAG | NONE,
         },
         {**pair(), **entry("decayed", 0, ["0.weight"])},
+    ),
+    "rehearse": Call(
+        lambda: (
+            pu.rehearse,
+            (net := model())
+            and {
+                "model": net,
+                "loss_fn": squared,
+                "data": (X, Y),
+                "optimizer": decaying(net),
+                "epochs": 1,
+                "runs": 2,
+            },
+        ),
+        {
+            "model": NOTHING,
+            "loss_fn": NOTHING,
+            "data": NOTHING,
+            "optimizer": NOTHING,
+            "epochs": NOTHING,
+            "batch": NONE,
+            "scheduler": NONE,
+            "diagnosis": NONE,
+            "precision": POSITIVE,
+            "runs": NOTHING,
+            "seed": SEED,
+            "device": NOTHING,
+            "progress": FLAG,
+        },
+        pair(),
+    ),
+    "Watch": Call(
+        lambda: (
+            pu.Watch,
+            {"model": model(), "loss_fn": squared, "data": (X, Y), "gamma": 0.1},
+        ),
+        {
+            "model": OTHER,
+            "loss_fn": NOTHING,
+            "data": NOTHING,
+            "optimizer": NONE,
+            "decayed": NONE,
+            "gamma": NON_NEGATIVE,
+            "seed": SEED,
+            "device": NOTHING,
+        },
+        pair(),
+    ),
+    "Watch.read": Call(
+        lambda: (pu.Watch(model(), squared, (X, Y), gamma=0.1).read, {"model": model()}),
+        {"model": NOTHING},
+    ),
+    "Diagnosis.plot": Call(
+        lambda: (
+            pu.diagnose(model(), squared, (X, Y), starts=1, steps=3).plot,
+            {"axes": None},
+        ),
+        {"axes": NONE},
     ),
     "adamw_fade": Call(
         lambda: (

@@ -1,0 +1,317 @@
+"""Where a run of one's own dies: the user's weights, optimiser and epochs at a few decays."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from phase_utils._check import Array, flag, function, instance, integer, scalar
+from phase_utils.diagnosis.objective import Objective
+from phase_utils.diagnosis.penalties import Penalty, penalty_of
+from phase_utils.diagnosis.report import Diagnosis
+from phase_utils.diagnosis.samples import gather, leaves, mapped
+from phase_utils.training.trials import LossFunction, copied
+
+BLIND = 1e-3  # spread of the output over the samples, of that at the start, below which it is blind
+LADDER = 4.0  # factor between decays until one run lives and one dies
+MOST_RUNS = 1000
+Scheduler = Callable[[torch.optim.Optimizer], Any]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Runs of one's own at several decays, and between which of them they die.
+
+    Attributes
+    ----------
+    decays : (k,) array
+        `weight_decay` of the most decayed group, ascending.
+    spread : (k,) array
+        Spread of the output over the samples at the end, in units of that at the start.
+    loss : (k,) array
+        Data loss at the end; nan where the run diverged.
+    low, high : float
+        The largest decay below which all runs lived, and the smallest that died; 0 and inf where
+        there was none.
+    allowed : float or None
+        The decay up to which the landscape allows learning, of the diagnosis that was given.
+    warm : bool or None
+        Whether a run from the weights of the diagnosis lives at `warm_decay`, where one from the
+        own start dies; None where it was not tried.
+    warm_decay : float or None
+        The decay at which that was tried.
+    """
+
+    decays: Array
+    spread: Array
+    loss: Array
+    low: float
+    high: float
+    allowed: float | None
+    warm: bool | None
+    warm_decay: float | None
+
+    def __str__(self) -> str:
+        if self.high == math.inf:
+            lines = [f"Every run lives, up to weight_decay {self.low:.4g}."]
+        elif self.low == 0:
+            lines = [f"Every run dies, down to weight_decay {self.high:.4g}."]
+        else:
+            lines = [
+                f"Your run dies between weight_decay {self.low:.4g} and {self.high:.4g}: its "
+                "output no longer depends on the input."
+            ]
+        if self.allowed is not None and math.isfinite(self.allowed) and self.high < math.inf:
+            share = self.high / self.allowed
+            lines.append(
+                f"The landscape allows learning up to {self.allowed:.4g}; you reach "
+                f"{min(share, 1.0):.0%} of it."
+            )
+            if self.warm:
+                lines.append(
+                    f"Remedy: start from the weights of the diagnosis; such a run lives at "
+                    f"{self.warm_decay:.4g}. Decay that grows during training does the same."
+                )
+            elif self.warm is False:
+                lines.append(
+                    f"A start from the weights of the diagnosis dies at {self.warm_decay:.4g} too: "
+                    "there the optimiser is the limit (learning rate, batch), or decay less."
+                )
+        return "\n".join(lines)
+
+
+def rehearse(
+    model: nn.Module,
+    loss_fn: LossFunction,
+    data: Any,
+    optimizer: torch.optim.Optimizer,
+    *,
+    epochs: int = 200,
+    batch: int | None = None,
+    scheduler: Scheduler | None = None,
+    diagnosis: Diagnosis | None = None,
+    precision: float = 0.1,
+    runs: int = 16,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: bool = False,
+) -> Rehearsal:
+    """At which weight decay a run of one's own dies, from one's own weights.
+
+    A cold run can die well below the decay up to which learning pays. The model is copied and
+    trained as given, at a handful of decays: by factors of four until one run lives and one dies,
+    then by bisection.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The start of every run; not changed.
+    loss_fn : callable
+        loss_fn(model(x), y) -> scalar.
+    data : (x, y), Dataset or DataLoader
+        As for `diagnose`.
+    optimizer : torch.optim.Optimizer
+        Made of the parameters of this model; its class, its groups and their ratios of decay are
+        kept, the decay is varied. Without any decay all parameters are decayed.
+    epochs : int
+        Passes >= 1 over the data of each run.
+    batch : int, optional
+        Samples in a batch, from 1; default all, one step an epoch.
+    scheduler : callable, optional
+        scheduler(optimizer) -> a learning-rate scheduler, stepped after each epoch.
+    diagnosis : Diagnosis, optional
+        Of the same network: adds what the landscape allows, and tries its weights as a start.
+    precision : float
+        Relative width in (0, 1] at which bisection stops.
+    runs : int
+        Most runs, from 2 to 1000.
+    seed : int
+        Of the batches and of the noise of a model.
+    device : str
+        "auto", "cpu", "cuda", ...
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Rehearsal
+        All runs and the bracket.
+
+    Raises
+    ------
+    ValueError
+        For arguments out of range or that do not fit to each other.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import phase_utils as pu
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+    >>> x = torch.linspace(-1, 1, 20)[:, None]
+    >>> sgd = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9, weight_decay=0.01)
+    >>> found = pu.rehearse(model, torch.nn.functional.mse_loss, (x, x), sgd, epochs=300)
+    >>> found.low < found.high
+    True
+    """
+    instance("model", model, nn.Module, "a torch.nn.Module")
+    function("loss_fn", loss_fn, "the model's output and y")
+    instance("optimizer", optimizer, torch.optim.Optimizer, "a torch.optim.Optimizer")
+    epochs = integer("epochs", epochs, minimum=1, maximum=10**7)
+    batch = None if batch is None else integer("batch", batch, minimum=1)
+    if scheduler is not None:
+        function("scheduler", scheduler, "an optimiser")
+    if diagnosis is not None:
+        instance("diagnosis", diagnosis, Diagnosis, "a Diagnosis, as diagnose returns it")
+    precision = scalar("precision", precision, minimum=0, strict=True)
+    runs = integer("runs", runs, minimum=2, maximum=MOST_RUNS)
+    seed, progress = integer("seed", seed, minimum=0), flag("progress", progress)
+    what, own = _decay(model, optimizer)
+    run = _Runs(model, loss_fn, data, optimizer, what, epochs, batch, scheduler, seed, device)
+    allowed = None if diagnosis is None else diagnosis.weight_decay
+    known: dict[float, tuple[float, float]] = {}
+    decay = own if allowed is None or not 0 < allowed < math.inf else allowed / 2
+    bar = tqdm(total=runs, desc="rehearsal", disable=not progress)
+    while len(known) < runs:
+        known[decay] = run(decay)
+        bar.update()
+        low, high = _bracket(known)
+        if high == math.inf:
+            decay = low * LADDER
+        elif low == 0:
+            decay = high / LADDER
+        elif high / low - 1 <= precision:
+            break
+        else:
+            decay = math.sqrt(low * high)
+    bar.close()
+    low, high = _bracket(known)
+    warm, tried = None, None
+    if diagnosis is not None and allowed is not None and high < 0.9 * allowed < math.inf:
+        tried = math.sqrt(high * allowed)
+        warm = run(tried, diagnosis.weights)[0] >= BLIND
+    order = sorted(known)
+    return Rehearsal(
+        np.array(order),
+        np.array([known[d][0] for d in order]),
+        np.array([known[d][1] for d in order]),
+        low,
+        high,
+        allowed,
+        warm,
+        tried,
+    )
+
+
+def _bracket(known: dict[float, tuple[float, float]]) -> tuple[float, float]:
+    """The largest decay below the first death, and the smallest that died."""
+    high = min((d for d, (spread, _) in known.items() if spread < BLIND), default=math.inf)
+    return max((d for d in known if d < high), default=0.0), high
+
+
+def _decay(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Penalty, float]:
+    """Factors of the decay and its present value; all parameters where there is none."""
+    largest = max((float(g.get("weight_decay", 0.0)) for g in optimizer.param_groups), default=0.0)
+    if largest > 0:
+        return penalty_of(model, None, optimizer, None), largest
+    return penalty_of(model, [k for k, _ in model.named_parameters()], None, None), 1e-3
+
+
+class _Runs:
+    """One training at one decay, of a copy of the model by a copy of the optimiser."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss_fn: LossFunction,
+        data: Any,
+        optimizer: torch.optim.Optimizer,
+        what: Penalty,
+        epochs: int,
+        batch: int | None,
+        scheduler: Scheduler | None,
+        seed: int,
+        device: str,
+    ) -> None:
+        self.probe = Objective(model, loss_fn, data, what, draws=1, seed=seed, device=device)
+        self.model, self.optimizer, self.what = model, optimizer, what
+        self.epochs, self.scheduler, self.seed = epochs, scheduler, seed
+        samples = gather(data, self.probe.device)
+        self.count = samples.count
+        sliced = all(len(t) == self.count for v in (samples.x, samples.y) for t in leaves(v))
+        if batch is not None and not sliced:
+            raise ValueError("batch must be None for inputs that are not one per sample")
+        if batch is not None and batch > self.count:
+            raise ValueError(f"batch must be from 1 to {self.count}, the samples, got {batch}")
+        self.batch = batch or self.count
+        own = next(p for p in model.parameters() if p.requires_grad).dtype
+        self.x, self.y = (
+            mapped(lambda t: t.to(own) if t.is_floating_point() else t, v)
+            for v in (samples.x, samples.y)
+        )
+        self.loss_fn = copy.deepcopy(loss_fn)
+        if isinstance(self.loss_fn, nn.Module):
+            self.loss_fn = self.loss_fn.to(device=self.probe.device, dtype=own)
+        self.first = self._spread(model)
+
+    def __call__(
+        self, decay: float, weights: dict[str, Tensor] | None = None
+    ) -> tuple[float, float]:
+        """Spread of the output at the end, in units of that at the start, and the data loss."""
+        model = copied(self.model).to(self.probe.device)
+        if weights is not None:
+            model.load_state_dict(weights, strict=False)
+        optimizer = self._copy(model, decay)
+        scheduler = None if self.scheduler is None else self.scheduler(optimizer)
+        order = torch.Generator().manual_seed(self.seed)
+        loss = torch.tensor(math.nan)
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            for _ in range(self.epochs):
+                for rows in torch.randperm(self.count, generator=order).split(self.batch):
+                    optimizer.zero_grad()
+                    loss = self._loss(model, rows)
+                    if not loss.isfinite():
+                        return math.inf, math.nan  # diverged, which is not a collapse
+                    loss.backward()
+                    optimizer.step()
+                if scheduler is not None:
+                    scheduler.step()
+        return self._spread(model) / self.first, float(loss.detach())
+
+    def _loss(self, model: nn.Module, rows: Tensor) -> Tensor:
+        x, y = self.x, self.y
+        if len(rows) < self.count:
+            rows = rows.to(self.probe.device)
+            x, y = (mapped(lambda t: t[rows], v) for v in (x, y))
+        return self.loss_fn(self.probe.read(self.probe.caller(model)(x)), y)
+
+    def _copy(self, model: nn.Module, decay: float) -> torch.optim.Optimizer:
+        called = {id(p): k for k, p in self.model.named_parameters()}
+        named = dict(model.named_parameters())
+        groups = []
+        for group in self.optimizer.param_groups:
+            options = {k: v for k, v in group.items() if k not in ("params", "initial_lr")}
+            names = [called[id(p)] for p in group["params"]]
+            for factor in sorted({self.what.factors.get(k, 0.0) for k in names}):
+                chosen = [named[k] for k in names if self.what.factors.get(k, 0.0) == factor]
+                groups.append({**options, "params": chosen, "weight_decay": factor * decay})
+        made: Any = type(self.optimizer)
+        return cast("torch.optim.Optimizer", made(groups))
+
+    def _spread(self, model: nn.Module) -> float:
+        named = dict(model.named_parameters())
+        flat = torch.cat([named[k].detach().double().reshape(-1) for k in self.probe.names])
+        out = self.probe.output(self.probe.scaled(flat.cpu().numpy()))
+        if out is None or len(out) < 2:
+            raise ValueError("model must return a tensor with one row for each of several samples")
+        spread = float(out.double().reshape(len(out), -1).std(0).max())
+        if not math.isfinite(spread):
+            return math.inf
+        return spread
