@@ -1,8 +1,10 @@
 """Docstrings of public names: complete, in one dialect, with examples that run."""
 
+import dataclasses
 import doctest
 import importlib
 import inspect
+import pkgutil
 import re
 from pathlib import Path
 
@@ -67,6 +69,50 @@ def returns(doc, name):
     """Whether the section Returns of a docstring names a class."""
     found = re.search(r"^Returns\n-+\n(.*?)(?:\n\n[A-Z]\w+\n-+\n|\Z)", doc, re.M | re.S)
     return bool(found) and re.search(rf"\b{name}\b", found[1]) is not None
+
+
+INNER = [  # modules that are described in full, whether public or not
+    f"phase_utils.theory.{module.name}"
+    for module in pkgutil.iter_modules([str(Path(pu.__file__).parent / "theory")])
+] + ["phase_utils.sweeps.gaps"]
+
+
+def inner_functions(module):
+    """Public functions, methods and classes with parameters of their own, by name."""
+    for name, value in vars(module).items():
+        if name.startswith("_") or getattr(value, "__module__", "") != module.__name__:
+            continue
+        if inspect.isfunction(value) or (inspect.isclass(value) and "__init__" in vars(value)):
+            yield name, value
+        if inspect.isclass(value):
+            for member, inner in vars(value).items():
+                inner = getattr(inner, "__func__", inner)
+                if not member.startswith("_") and inspect.isfunction(inner):
+                    yield f"{name}.{member}", inner
+
+
+def section(doc, title):
+    """The text of one section, empty where it is not there."""
+    found = re.search(rf"^{title}\n-+\n(.*?)(?=\n\n\w+\n-+\n|\Z)", doc, re.M | re.S)
+    return found[1] if found else ""
+
+
+@pytest.mark.parametrize("name", INNER)
+def test_every_parameter_and_result_is_described(name):
+    faults = []
+    for member, value in inner_functions(importlib.import_module(name)):
+        doc = inspect.getdoc(value) or ""
+        described = re.findall(r"^\**(\w[\w, ]*) : ", section(doc, "Parameters"), re.M)
+        if dataclasses.is_dataclass(value):  # the fields of a record are its attributes
+            described += re.findall(r"^(\w[\w, ]*) : ", section(doc, "Attributes"), re.M)
+        known = {part.strip() for names in described for part in names.split(",")}
+        signature = inspect.signature(value)
+        if missing := set(signature.parameters) - known - {"self", "cls"}:
+            faults.append(f"{member} says nothing of {', '.join(sorted(missing))}")
+        returns = signature.return_annotation not in (None, inspect.Signature.empty)
+        if returns and not section(doc, "Returns") and not inspect.isclass(value):
+            faults.append(f"{member} says nothing of what it returns")
+    assert faults == []
 
 
 FILES = sorted(path for path in Path(pu.__file__).parent.rglob("*.py") if ">>>" in path.read_text())
