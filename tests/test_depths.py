@@ -64,17 +64,22 @@ def test_depth_shorter_than_one_decays_as_a_power_of_gamma():
     )
 
 
-def test_the_barrier_is_the_highest_loss_between_the_two_states():
-    """Between the states of one transition lie two maxima, and beyond those of the other one."""
-    moments = pu.Moments.from_spectrum([1.0, 1.7e-4, 1.6e-6], np.sqrt([0.1, 6.6e-4, 8.5e-5]), 60.0)
-    land = pu.Landscape(moments, 2)
-    found = land.transitions()
-    places = []
-    for change in found:
+@pytest.mark.parametrize(
+    ("eigenvalues", "squared", "Eyy", "tops"),
+    [
+        # two maxima between the states of the upper transition, and one beyond them
+        ([1.0, 1.7e-4, 1.6e-6], [0.1, 6.6e-4, 8.5e-5], 60.0, [(2, 1), (1, 0)]),
+        # a maximum beyond the two states is higher than the one between
+        ([1.0, 1e-3, 2.2e-5], [0.1, 8e-4, 1.9e-5], 1.8, [(1, 1), (1, 0)]),
+    ],
+)
+def test_the_barrier_is_the_highest_loss_between_the_two_states(eigenvalues, squared, Eyy, tops):
+    land = pu.Landscape(pu.Moments.from_spectrum(eigenvalues, np.sqrt(squared), Eyy), 2)
+    found = []
+    for change in land.transitions():
         B, kind = land.stationary(change.gamma)
-        tops = B[kind > 0]
-        inside = (change.B_above < tops) & (tops < change.B_below)
-        places.append((int(inside.sum()), int((~inside).sum())))
+        inside = (change.B_above < B[kind > 0]) & (B[kind > 0] < change.B_below)
+        found.append((int(inside.sum()), int((~inside).sum())))
         between = np.geomspace(max(change.B_above, 1e-6 * change.B_below), change.B_below, 20_001)
         losses = land.loss(between, change.gamma)
         height = losses.max() - land.loss(change.B_below, change.gamma)
@@ -82,7 +87,7 @@ def test_the_barrier_is_the_highest_loss_between_the_two_states():
         assert change.order == 1
         slopes = [(land.depth + 1) * B**2 for B in (change.B_below, change.B_above)]
         assert change.latent_heat == pytest.approx(change.gamma * (slopes[0] - slopes[1]), rel=1e-9)
-    assert sorted(places) == [(1, 0), (2, 1)]
+    assert found == tops
 
 
 def test_infinite_depth_is_the_limit_of_finite_depth():

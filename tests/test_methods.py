@@ -285,3 +285,30 @@ def test_a_full_batch_is_at_rest_only_when_slow():
     state = {"g": torch.tensor([[1e-9], [1e-12]], dtype=torch.float64)}
     speed = torch.tensor([1e-9, 1e-6], dtype=torch.float64)
     assert FullBatch().at_rest(state, speed).tolist() == [True, False]
+
+
+def test_the_first_step_of_the_flow_is_short_however_steep_the_loss():
+    x = torch.tensor([[3.0, 4.0], [0.0, 1e-9]], dtype=torch.float64)
+    steep = torch.tensor([[1e9, 0.0], [0.0, 2.0]], dtype=torch.float64)
+    state = {"x": x, "f": torch.zeros(2, dtype=torch.float64), "g": steep}
+    Flow(1e-6).start(state, None)
+    assert (state["step"] * steep.norm(dim=1)).tolist() == pytest.approx([5e-3, 1e-6])
+
+
+def test_the_flow_stays_where_the_next_slope_is_not_finite():
+    x, ones = torch.zeros(1, 2, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    state = {"x": x, "f": ones, "g": torch.ones_like(x), "gamma": ones, "unit": ones}
+    state |= {"time": 0 * ones, "until": ones, "step": 0.1 * ones}
+
+    def evaluate(x, _):
+        return ones + x.sum(1), torch.tensor([[1.0, float("nan")]], dtype=torch.float64)
+
+    Flow(1e-6).tick(state, evaluate, 0)
+    assert torch.equal(state["x"], x)
+    assert (state["time"].item(), state["step"].item()) == (0, pytest.approx(0.02))
+
+
+def test_a_row_is_at_rest_where_twice_its_gradient_could_make_it_as_fast():
+    g = torch.tensor([[3.0, 4.0]], dtype=torch.float64).repeat(3, 1)
+    speed = torch.tensor([0.0, 10.0, 10.1], dtype=torch.float64)
+    assert FullBatch().at_rest({"g": g}, speed).tolist() == [True, True, False]

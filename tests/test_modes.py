@@ -106,6 +106,10 @@ def test_noise_lowers_the_threshold_of_the_weaker_mode():
             lambda: pu.Modes(pu.Moments(np.diag([1, 2.0]), np.eye(2), 9)),
             "A0 must be a multiple of the identity",
         ),
+        (
+            lambda: pu.Modes(pu.Moments(np.diag([1, 1, 2.0]), np.eye(3), 9)),
+            "eigenvalues from 1 to 2",
+        ),
         (lambda: pu.Modes(white()).global_minimum(-1), "gamma must be >= 0"),
     ],
 )

@@ -611,3 +611,31 @@ def test_settings_may_come_as_any_numbers():
 def test_every_status_is_distinct_and_documented():
     assert len(set(STATUS)) == len(STATUS)
     assert all(f'"{status}"' in pu.Result.__doc__ for status in STATUS)
+
+
+class Well:
+    """|w - place|, or its square: weights of any size, and a kink at the minimum."""
+
+    def __init__(self, place=0.0, power=2.0):
+        self.place, self.power = place, power
+
+    def data_loss(self, weights):
+        return (weights[0] - self.place).norm(dim=1) ** self.power
+
+
+def test_large_initial_weights_are_no_divergence():
+    init = [torch.full((2, 1), 1e6, dtype=torch.float64)]
+    result = pu.train(Well(place=1e5), init, 0.0, pu.Settings(step_cap=10))
+    assert list(result.status) == ["converged"] * 2
+    assert result.weights[0].ravel().tolist() == pytest.approx([1e5] * 2)
+
+
+def test_a_finite_loss_without_a_finite_gradient_is_named():
+    class Rooted:
+        def data_loss(self, weights):
+            return weights[0].sum(1).clamp_min(0).sqrt() + weights[0].square().sum(1)
+
+    init = [torch.tensor([[0.0, 0.0], [-1.0, -1.0]], dtype=torch.float64)]
+    result = pu.train(Rooted(), init, 0.1)
+    assert list(result.status) == ["nonfinite", "converged"]
+    assert result.steps[0] == 0
