@@ -1,6 +1,10 @@
 """Execute the chapters that the cache does not hold side by side, before they are read one by one.
 
 A chapter that fails here is left to the reading, which executes it again and reports the error.
+
+The cache has a parallel executor of its own, which would take fewer lines. It runs the notebooks
+in their order and in lumps, so that the longest may begin last; its workers are as many as the
+machine has processors, not as this process may use; and they are forks that write to one database.
 """
 
 import os

@@ -30,49 +30,6 @@ window.MathJax = {
   options: {enableMenu: false}
 };
 """
-_TEMPLATE = """
-{%- extends 'lab/index.html.j2' -%}
-{%- block html_head_js_requirejs -%}{{ resources.phase_policy }}{%- endblock -%}
-{%- block html_head_js_mermaidjs -%}{%- endblock -%}
-{%- block jupyter_widgets -%}{%- endblock -%}
-{%- block html_head_css -%}
-<style>
-main { max-width: 62rem; margin: 0 auto; padding: 0 1rem; }
-main img, main svg { max-width: 100%; height: auto; }
-main details { margin: 0.5em 0; font-family: var(--jp-content-font-family); }
-.claim-line { border-inline-start: 3px solid #2e7d32; padding-inline-start: 0.6em; }
-.claim-line-fail { border-color: #c62828; font-weight: 600; }
-main .jp-CodeCell details { margin-left: var(--jp-cell-prompt-width); }
-</style>
-{%- endblock -%}
-{%- block html_head_js_mathjax -%}
-<script>{{ resources.phase_settings }}</script>
-<script>{{ resources.phase_mathjax }}</script>
-{%- endblock -%}
-{%- block input_group -%}
-{%- if 'hide-input' in cell.metadata.get('tags', []) -%}
-<details><summary>Code</summary>{{ super() }}</details>
-{%- else -%}{{ super() }}{%- endif -%}
-{%- endblock -%}
-{%- block data_svg scoped -%}
-<div class="jp-RenderedSVG jp-OutputArea-output" data-mime-type="image/svg+xml">
-<img alt="{{ output.metadata.get('alt', '') | escape_html }}"
- src="data:image/svg+xml;base64,{{ output.data['image/svg+xml'] | text_base64 }}">
-</div>
-{%- endblock -%}
-{%- block data_png scoped -%}
-<div class="jp-RenderedImage jp-OutputArea-output">
-<img alt="{{ output.metadata.get('alt', '') | escape_html }}"
- src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}">
-</div>
-{%- endblock -%}
-{%- block data_jpg scoped -%}
-<div class="jp-RenderedImage jp-OutputArea-output">
-<img alt="{{ output.metadata.get('alt', '') | escape_html }}"
- src="data:image/jpeg;base64,{{ output.data['image/jpeg'] | escape_html }}">
-</div>
-{%- endblock -%}
-"""
 
 
 def glued(nb: NotebookNode) -> dict[str, dict[str, Any]]:
@@ -115,7 +72,7 @@ def to_html(nb: NotebookNode) -> str:
     text of their cells. Widgets show their static form. Of scripts only these run: the typesetting
     and the live figures.
     """
-    from jinja2 import DictLoader
+    from jinja2 import PackageLoader
     from nbconvert import HTMLExporter
     from nbconvert.preprocessors import TagRemovePreprocessor
 
@@ -130,8 +87,8 @@ def to_html(nb: NotebookNode) -> str:
             cell.outputs = [shown for output in cell.outputs if (shown := _shown(output, alt))]
     exporter = HTMLExporter(
         template_name="lab",
-        template_file="phase.html.j2",
-        extra_loaders=[DictLoader({"phase.html.j2": _TEMPLATE})],
+        template_file="notebook.html.j2",
+        extra_loaders=[PackageLoader("phase_utils.chapters", "pages")],
     )
     exporter.register_preprocessor(
         TagRemovePreprocessor(
