@@ -159,7 +159,7 @@ def test_random_losses_are_refused():
     model = nn.Sequential(nn.Linear(5, 9), nn.Dropout(), nn.Linear(9, 1))
     with pytest.raises(ValueError, match="same loss twice"):
         problem(model)
-    assert problem(model.eval()).size == 64
+    assert problem(model.eval()).parameters == 64
 
 
 @pytest.mark.parametrize(

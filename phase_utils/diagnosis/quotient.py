@@ -123,7 +123,7 @@ def collapse_quotient(
     steps, seed = integer("steps", steps, minimum=1), integer("seed", seed, minimum=0)
     flag("progress", progress)
     rows = _starts(problem, trivial, soft, starts, seed)
-    held = 8 * (2 * MEMORY + 16) * problem.parameters / 8
+    held = (2 * MEMORY + 16) * problem.parameters
     batch = int(np.clip(STATE / held, 1, starts))
     decay = scale
     ends: list[Tensor] = []

@@ -104,7 +104,7 @@ class ModuleProblem:
         self.mask = torch.cat(
             [torch.full((p.numel(),), k in chosen, device=place) for k, p in parameters.items()]
         )
-        self.size = self.parameters = len(self.start)
+        self.parameters = len(self.start)
         self._moved: dict[Any, ModuleProblem] = {}
         self.chunks = [slice(0, len(self.x))]
         self.rows = 1  # sets of weights that are evaluated at once
