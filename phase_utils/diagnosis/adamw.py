@@ -16,6 +16,7 @@ from phase_utils.training.modules import ModuleProblem
 from phase_utils.training.trials import LossFunction, copied
 
 MOST_FOLLOWING = 10_000  # between two decays; more is taken for a slip
+LEARNED = -10.0  # power s below which its value does not matter
 SAFE_BETA = 0.97  # beta2 at which plain networks were not seen to jump
 
 
@@ -31,12 +32,13 @@ class AdamWFade:
         The loss at the network's mean output minus its loss, over the loss of the best constant
         output: the share of it that is left to be gained from the inputs, on the branch that fades.
     steepness : (k,) array
-        s = d ln |g| / d ln (scale of the decayed weights) there.
+        s = d ln |g| / d ln (scale of the decayed weights) there; -inf where all is learned, and g
+        is zero but for a chatter.
     tenth, hundredth : float or None
         Decays at which the gain is 0.1 and 0.01; None where it is not so within `decays`.
     jump : float or None
         Decay above which the memory of the second moment makes the branch unstable, so that
-        nothing is learned; None where it does not, and for two weight layers or fewer.
+        nothing is learned; None where none of `decays` brackets it.
     layers : int or None
         W, the number of decayed weight layers on the shortest way to the output: the power by which
         it falls with the weights. None where it is no power.
@@ -158,7 +160,7 @@ def adamw_fade(
 
     The mean square lags behind the weights by 1 / (1 - beta2) steps. To first order the branch
     loses its stability where lr lambda (s - 1) = 1 - beta2, s as in `steepness`; on small weights s
-    is W - 1, so that W = 2 is always stable.
+    is W - 1. Two weight layers have s <= 1 and never jump, unless a bent activation lifts s above.
 
     In full batches rho is a sign and the weights chatter about their rest: `gain` is then good to
     some per cent. What the rate alone adds to the noise of the weights is left out.
@@ -210,7 +212,7 @@ def _read(branch: FadingBranch, held: Options, batch: int | None) -> AdamWFade:
     decays, gain, steepness = (np.array([p[i] for p in branch.points]) for i in range(3))
     layers = branch.layers()
     lag = 1 - held.betas[1]
-    excess = held.lr * decays * (steepness - 1) - lag
+    excess = held.lr * decays * (np.maximum(steepness, LEARNED) - 1) - lag
     rises = [decay for decay, up in _crossings(decays, excess) if up]
 
     def falls(level: float) -> float | None:
@@ -218,7 +220,6 @@ def _read(branch: FadingBranch, held: Options, batch: int | None) -> AdamWFade:
         down = [decay for decay, up in _crossings(decays, height) if not up]
         return down[-1] if down else None
 
-    deep = layers is None or layers > 2
     batches = "full batches" if batch is None else f"batches of {batch}"
     fade = AdamWFade(
         decays,
@@ -226,7 +227,7 @@ def _read(branch: FadingBranch, held: Options, batch: int | None) -> AdamWFade:
         steepness,
         falls(0.1),
         falls(0.01),
-        rises[0] if rises and deep else None,
+        rises[0] if rises else None,
         layers,
         held.decay,
         f"AdamW, lr {held.lr:g}, betas {held.betas}, {batches}",
@@ -262,10 +263,12 @@ def _remedies(fade: AdamWFade, held: Options, batch: int | None) -> tuple[str, .
         )
     words.append("the learning rate does not move the fade; wider hidden layers move its end")
     if fade.jump is not None:
-        most = float(np.max(held.lr * fade.decays * (fade.steepness - 1)))
+        end = np.searchsorted(fade.decays, fade.hundredth or np.inf) + 1  # all that is learned
+        most = float(np.max((held.lr * fade.decays * (fade.steepness - 1))[:end]))
         beta = min(SAFE_BETA, np.floor(100 * (1 - most)) / 100)
+        cure = f"betas=({held.betas[0]:g}, {beta:g})" if beta > 0 else "a smaller learning rate"
         words.append(
-            f"betas=({held.betas[0]:g}, {beta:g}) remove the jump: the mean square then follows "
-            "the weights faster than they fall"
+            f"against the jump: {cure}, so that the mean square follows the weights faster than "
+            "they fall"
         )
     return tuple(words)

@@ -54,7 +54,7 @@ class FadingBranch:
             row = torch.where(self.kept, box * start, start)
             row = self.rest.follow(row, decay, SETTLING * self.steps)
         gain = self._gain(row)
-        self.points.append((decay, gain, self.rest.steepness(row), row))
+        self.points.append((decay, gain, self.rest.steepness(row, decay), row))
         self.points.sort(key=lambda p: p[0])
         return gain
 

@@ -1,5 +1,6 @@
 """Where AdamW comes to rest: its mean force, followed at an infinitely small rate."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -12,6 +13,7 @@ HELD_GRADIENTS = 1_000_000  # of the gradients of samples that are held at once,
 LONGEST_MOVE = 0.1  # step, in units of the time 1 / (lr lambda) in which decay acts
 TURN = 0.05  # most that a step changes the weights by, relative to them
 LAST_MOVE = 0.02  # last step over the longest: in full batches signs chatter by as much
+CHATTER = 0.5  # of the force of decay, by which a rest is out of balance where signs change
 SHRINKING = 0.7  # part of the steps after which they shrink
 
 
@@ -114,12 +116,17 @@ class Rest:
             row = row - min(LONGEST_MOVE, TURN * float(row.norm()) / size) * LAST_MOVE**late * force
         return row
 
-    def steepness(self, row: Tensor) -> float:
-        """At weights (P,): s = d ln |g| / d ln (scale of the decayed weights), 0 where g is."""
+    def steepness(self, row: Tensor, decay: float) -> float:
+        """At weights (P,): s = d ln |g| / d ln (scale of the decayed weights).
+
+        It is -inf where the forces are out of balance because g changes its sign from step to step:
+        the weights are at a minimum of the loss, and small changes of g mean nothing.
+        """
         problem, kept = self.gradients.problem, self.rates > 0
         gradient = torch.where(kept, problem.evaluate(row[None])[1][0], 0.0)
         size = float(gradient.norm())
-        if size == 0:
-            return 0.0
+        force = torch.where(kept, self.force(row, decay), 0.0)
+        if size == 0 or force.norm() > CHATTER * (self.rates * row).norm():
+            return -math.inf
         along = problem.hessian_product(row, torch.where(kept, row, 0.0))
         return float((gradient / size) @ (along / size))
