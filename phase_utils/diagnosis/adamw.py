@@ -16,7 +16,7 @@ from phase_utils.training.modules import ModuleProblem
 from phase_utils.training.trials import LossFunction, copied
 
 MOST_FOLLOWING = 10_000  # between two decays; more is taken for a slip
-LEARNED = -10.0  # power s below which its value does not matter
+LEAST_STEEPNESS = -10.0  # power s below which its value does not matter
 SAFE_BETA = 0.97  # beta2 at which plain networks were not seen to jump
 
 
@@ -212,7 +212,7 @@ def _read(branch: FadingBranch, held: Options, batch: int | None) -> AdamWFade:
     decays, gain, steepness = (np.array([p[i] for p in branch.points]) for i in range(3))
     layers = branch.layers()
     lag = 1 - held.betas[1]
-    excess = held.lr * decays * (np.maximum(steepness, LEARNED) - 1) - lag
+    excess = held.lr * decays * (np.maximum(steepness, LEAST_STEEPNESS) - 1) - lag
     rises = [decay for decay, up in _crossings(decays, excess) if up]
 
     def falls(level: float) -> float | None:
