@@ -14,27 +14,30 @@ from phase_utils.training.quasi_newton import Lbfgs
 def trained(ridges, method, settings_of_rows=None, *, dtype=torch.float64, seed=0, **options):
     """Weights (n, d), status and steps: all problems in one batch, row i knowing its own moments.
 
-    The place of gamma, a number of each row, is taken by the number of the problem.
+    A row knows its number by a gamma that no other has, which is its decay but for a few roundings.
     """
-    A0, Exy, Eyy, gammas = (
+    A0, Exy, Eyy, decays = (
         torch.tensor(values, dtype=dtype)
         for values in (*ridges.moments(), ridges.Eyy, ridges.gammas)
     )
+    limits = torch.finfo(dtype)
+    numbers = torch.arange(len(decays), dtype=dtype)
+    gammas = decays * (1 + limits.eps * numbers) + limits.tiny * numbers
+    in_order, order = gammas.sort()
 
-    def evaluate(x, number):
-        row = number.long()
+    def evaluate(x, gamma):
+        row = order[torch.searchsorted(in_order, gamma)]
         image = torch.einsum("ni,nij->nj", x, A0[row])
         data = (x * (image - 2 * Exy[row])).sum(1) + Eyy[row]
-        decay = gammas[row]
+        decay = decays[row]
         gradient = 2 * (image - Exy[row] + decay[:, None] * x)
         return data + decay * x.square().sum(1), gradient
 
     rng = np.random.default_rng(seed)
     scales = 10.0 ** rng.uniform(-3, 1, size=(len(Eyy), 1))
     start = torch.tensor(scales * rng.normal(size=Exy.shape), dtype=dtype)
-    numbers = torch.arange(len(Eyy), dtype=dtype)
     with torch.no_grad():
-        x, status, steps = minimise(evaluate, start, numbers, method, settings_of_rows, **options)
+        x, status, steps = minimise(evaluate, start, gammas, method, settings_of_rows, **options)
     return x.double().numpy(), status, steps
 
 

@@ -74,8 +74,9 @@ class Settings:
 
     Rounding may keep the gradient above that bound, in float32 or where large weights cancel. Then
     "lbfgs" has converged where it stands still with |g| <= 4 eps c |w|, c the largest curvature
-    seen: the rounding of the loss, 4 eps c |w|^2, takes the place of tolerance * unit, and where
-    that is more than sqrt(eps) * unit it has stalled. The others go on to `max_steps`.
+    seen or that of the decay, 2 gamma: the rounding of the loss, 4 eps c |w|^2, takes the place of
+    tolerance * unit, and where that is more than sqrt(eps) * unit it has stalled. The others go on
+    to `max_steps`.
 
     It does not promise accurate weights: along a direction of curvature h they are known to
     |g| / h, so not at all where the loss is flat. Nor that the minimum is global, or one at all:

@@ -25,14 +25,19 @@ def unit(state: State) -> Tensor:
 
 def of_loss(state: State) -> Tensor:
     """(n,), what rounding may do to the loss of each row."""
-    terms = torch.maximum(unit(state), state["curvature"] * state["size"].square())
+    terms = torch.maximum(unit(state), _curvature_of_terms(state) * state["size"].square())
     return ROUNDINGS * torch.finfo(terms.dtype).eps * terms
 
 
 def of_gradient(state: State) -> Tensor:
     """(n,), the norm of a gradient that is nothing but rounding."""
     size = state["size"]
-    return ROUNDINGS * torch.finfo(size.dtype).eps * state["curvature"] * size
+    return ROUNDINGS * torch.finfo(size.dtype).eps * _curvature_of_terms(state) * size
+
+
+def _curvature_of_terms(state: State) -> Tensor:
+    """(n,), the largest curvature seen; near a transition that of the decay, which data cancel."""
+    return torch.maximum(state["curvature"], 2 * state["gamma"])
 
 
 def seen(state: State, curved: Tensor, length: Tensor, curvature: Tensor) -> Tensor:
@@ -47,6 +52,7 @@ def begin(state: State) -> None:
     f = state["f"]
     state["f_seen"] = f.clone()  # ticks may overwrite f
     state["g_seen"] = norm(state["g"])
+    state["g_checked"] = state["g_seen"].clone()
     state["promised"] = torch.zeros_like(f)
     state["idle"] = torch.full_like(f, -1.0)  # the check before the first tick shows no progress
 
@@ -67,7 +73,9 @@ def judged(state: State) -> tuple[Tensor, Tensor]:
     promise = -0.5 * state["alpha"] * state["slope"]
     state["promised"] = torch.where(fell, 0.0, state["promised"] + CHECK_EVERY * promise)
     good = promise * state["curvature"] > FAINT * norm_g.square()
-    believed = good & (norm_g > noise) & (state["promised"] <= UNHEARD * rounding)
+    moved = norm_g != state["g_checked"]
+    state["g_checked"] = norm_g
+    believed = moved & good & (norm_g > noise) & (state["promised"] <= UNHEARD * rounding)
     state["idle"] = torch.where(fell | flatter | believed, 0.0, state["idle"] + 1)
     stands = state["idle"] >= IDLE_CHECKS
     arrived = stands & (norm_g <= noise) & (rounding <= eps**0.5 * unit(state))
