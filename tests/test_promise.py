@@ -145,6 +145,24 @@ def test_lbfgs_keeps_its_promise_in_any_units_of_the_inputs(depth):
             np.testing.assert_allclose(result.loss, best, rtol=0, atol=1e-10 * moments.Eyy)
 
 
+def test_a_loss_that_rounds_more_than_it_must_converges_near_its_transition():
+    class Contrast:
+        """-ln(1 + |w|^2), with terms of order 1 although it vanishes with the weights."""
+
+        def data_loss(self, weights):
+            return -torch.log(1 + weights[0].square().sum(1))
+
+    gammas = np.linspace(0.88, 0.999, 40)
+    starts = 0.3 * torch.randn(
+        40, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    result = pu.train(Contrast(), [starts], gammas, pu.Settings(tolerance=1e-12))
+    assert set(result.status) == {"converged"}
+    assert result.steps.max() <= 200
+    np.testing.assert_allclose(result.slope, 1 / gammas - 1, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(result.loss, np.log(gammas) + 1 - gammas, rtol=0, atol=1e-15)
+
+
 def test_a_kink_is_not_taken_for_a_minimum():
     class Kinks:
         """|w1 - 1| + 10 |w2| + w1^2 / 10: the gradient never vanishes near (1, 0)."""

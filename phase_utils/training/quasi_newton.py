@@ -12,6 +12,7 @@ from phase_utils.training.rows import STEP_FLOOR, Evaluate, State, dot, norm
 
 PROBE = 1e-3  # length of the step that measures the curvature at the start, in units of the cap
 DECREASE = 1e-4  # Armijo's constant
+LEVEL = 100  # roundings by which the loss may seem to rise where the gradient says that it falls
 CURVATURE = 1e-8  # least cosine between step and change of gradient that is learned from
 FIRST_REACH = 1e12  # the direction at the start is at most that many times the longest step
 REFUSALS = 12  # refused trials in a row after which the memory is dropped
@@ -87,7 +88,7 @@ class Lbfgs:
         # Below the rounding of f, a decrease shows in the gradients alone (approximate Wolfe).
         rounding = standstill.of_loss(state)
         armijo = f_new <= f + DECREASE * alpha * slope
-        level = (f_new <= f + rounding) & (slope_new <= (2 * DECREASE - 1) * slope)
+        level = (f_new <= f + LEVEL * rounding) & (slope_new <= (2 * DECREASE - 1) * slope)
         taken = (armijo | level) & f_new.isfinite() & slope_new.isfinite()
         column = taken[:, None]
 
