@@ -234,6 +234,16 @@ def test_unbounded_transitions_name_what_runs_away(layers, decayed, growing):
     assert "effective learning rate" in str(found)
 
 
+def test_a_head_that_grows_for_free_is_unbounded_although_its_bias_is_no_rest():
+    x = torch.randn(48, 3, generator=seeded())
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 1))
+    y = torch.tanh(x[:, :1])
+    found = pu.diagnose(model, F.mse_loss, (x, y), decayed=["0.weight"], starts=4)
+    assert found.order == "unbounded"
+    assert "2.weight" in found.evidence.growing
+
+
 def test_gains_that_decay_too_bound_it_again():
     x = torch.randn(80, 4, generator=seeded())
     y = (x[:, 0] > 0).long()

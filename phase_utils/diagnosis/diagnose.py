@@ -393,7 +393,8 @@ def _order(pool: list[Ascent], origin: Origin | None) -> tuple[str, float]:
     far = best.gamma > FAR * max(r.first for r in pool) > 0
     if best.runaway or far:
         steep = origin is not None and not origin.stationary
-        return ("none" if steep else "unbounded"), math.inf
+        free = all("bias" in name.rpartition(".")[2] for name in best.growing)
+        return ("none" if steep and free else "unbounded"), math.inf
     reference = max((r.path[0][1] for r in pool if r.path), default=0.0)
     gone = best.square < SMALL * reference
     if origin is not None and origin.gamma is not None and origin.gamma > 0:
