@@ -312,7 +312,7 @@ def test_a_full_disk_is_found_before_a_kernel_starts(folder, kernels, monkeypatc
     [
         ("taken", "out must be a folder, but taken is a file"),
         ("taken/x/y", "taken/x/y is not: Not a directory"),
-        ("x" * 300, "is not: File name too long"),
+        ("x" * 300, "out must be a path of names of at most 255 bytes"),
         ("s3://a/b", "out must be a path of this machine"),
         ("a\0b", "out must be a path"),
     ],
