@@ -25,7 +25,6 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import accumulate
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -43,9 +42,10 @@ MODULES = tuple(
     for path in sorted((PACKAGE / room).glob("*.py"))
     if path.stem != "__init__"
 )
+SEEN = TESTS.parent / ".pytest_cache" / "mutants"
 KNOWN = tomllib.loads((TESTS / "mutants.toml").read_text(encoding="utf-8"))
 SAMPLE = 6  # mutants of a module, drawn by their digest
-SPENT = 12.0  # seconds, as of the run without mutants, after which a mutant has survived
+SPENT = 10.0  # seconds, as of the run without mutants, after which a mutant has survived
 SILENT = ("__repr__", "__str__", "__dir__", "__getattr__")  # functions that only speak
 
 SWAPPED = {
@@ -309,17 +309,23 @@ def run(arguments: Sequence[str], plugin: Any) -> int:
     return int(pytest.main([*options, *arguments], plugins=[plugin]))
 
 
-def reach(store: Path) -> dict[str, dict[str, Any]]:
-    """Which tests reach what, by file; taken from `store` where an earlier call left it."""
+def reach() -> dict[str, dict[str, Any]]:
+    """Which tests reach what, by file: seen once for these very sources, and kept."""
     import filelock
 
-    with filelock.FileLock(store.with_suffix(".lock")):
+    sources = sorted([*PACKAGE.rglob("*.py"), *TESTS.rglob("*.py")])
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    store = SEEN / f"{digest}.json"
+    SEEN.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(SEEN / "lock"):
         if not store.exists():
             found: dict[str, dict[str, Any]] = {}
-            for name in [name for room in ROOMS for name in KNOWN["judges"][room]]:
-                part = store.with_name(f"{store.stem}-{name}.json")
+            names = [name for room in ROOMS for name in KNOWN["judges"][room]]
+            for name in [*names, "refusals"]:
+                part = store.with_suffix(f".{name}")
                 child(partial(watched, name, part), 900)
                 found |= json.loads(part.read_text())
+                part.unlink()
             store.write_text(json.dumps(found))
     return dict(json.loads(store.read_text()))
 
@@ -333,21 +339,27 @@ def watched(name: str, store: Path) -> int:
 
 
 def judges(mutant: Mutant, reached: dict[str, dict[str, Any]]) -> tuple[list[str], float]:
-    """The tests that reach a mutant, the quickest first, and how long they take without it."""
+    """The tests that reach a mutant, its own first, and how long they take without it."""
     at = f"{mutant.module}:{mutant.function}"
-    room = mutant.module.partition(".")[0]
-    files = [f"tests/test_{name}.py" for name in KNOWN["judges"][room]]
-    fits = sorted(
-        (seconds, test)
-        for found in (reached[file] for file in files if file in reached)
-        for test, (seconds, names) in found["tests"].items()
-        if at in names or at in found["shared"]
-        if not any(f"::{dear}" in test for dear in KNOWN["judges"]["dear"])
-    )
-    ends = accumulate(seconds for seconds, _ in fits)
-    chosen = [f for f, end in zip(fits, ends, strict=True) if end <= SPENT]
-    chosen += [f for f in fits if f not in chosen and f[1] in KNOWN["judges"]["last"]]
-    return [test for _, test in chosen], sum(seconds for seconds, _ in chosen)
+    room, _, stem = mutant.module.partition(".")
+    own = KNOWN["judges"]["own"].get(stem, [stem])
+    chosen: list[str] = []
+    spent = 0.0
+    for names in (own, KNOWN["judges"][room], ["refusals"]):
+        files = [f"tests/test_{name}.py" for name in names]
+        fits = sorted(
+            (seconds, test)
+            for found in (reached[file] for file in files if file in reached)
+            for test, (seconds, called) in found["tests"].items()
+            if test not in chosen and (at in called or at in found["shared"])
+            if not any(f"::{dear}" in test for dear in KNOWN["judges"]["dear"])
+        )
+        left = SPENT
+        for seconds, test in fits:
+            if seconds <= left or test in KNOWN["judges"]["last"]:
+                chosen.append(test)
+                left, spent = left - seconds, spent + seconds
+    return chosen, spent
 
 
 def killed(mutant: Mutant, tests: Sequence[str], seconds: float = SPENT) -> bool:
@@ -378,7 +390,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="every mutant, not the sample")
     parser.add_argument("--list", action="store_true", help="say what the mutants are")
     parser.add_argument("--examples", action="store_true", help="those that mutants.toml names")
-    parser.add_argument("--reach", type=Path, default=Path("build/reach.json"))
     options = parser.parse_args(arguments)
     chosen = [
         m for module in options.modules for m in mutants(module)[: None if options.all else SAMPLE]
@@ -391,8 +402,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known = {(m.module, m.key): m for module in MODULES for m in mutants(module)}
         tests = {known[e["module"], e["mutant"]]: ([e["test"]], SPENT) for e in KNOWN["killed"]}
     else:
-        options.reach.parent.mkdir(parents=True, exist_ok=True)
-        reached = reach(options.reach.resolve())
+        reached = reach()
         tests = {mutant: judges(mutant, reached) for mutant in chosen}
     for mutant, (asked, seconds) in tests.items():
         dead = killed(mutant, asked, seconds)

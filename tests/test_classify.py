@@ -210,3 +210,13 @@ def test_bad_input_is_named(changed, message):
     arguments = {"gamma": np.arange(20.0), "loss": np.ones(20), "slope": np.ones(20)} | changed
     with pytest.raises(ValueError, match=message):
         pu.classify(**arguments)
+
+
+def test_a_jump_of_the_loss_is_named_with_its_gap_and_the_slopes_beside_it():
+    gamma = np.linspace(1.0, 2.0, 21)
+    below = gamma < 1.475
+    loss = np.where(below, 1 + 2 * gamma, 3.5 + 0.5 * gamma)
+    verdict = pu.classify(gamma, loss, np.where(below, 2.0, 0.5))
+    assert (verdict.order, verdict.gamma) == (0, pytest.approx(1.475))
+    assert verdict.gamma_error == pytest.approx(0.025)
+    assert verdict.latent_heat == pytest.approx(1.475 * 1.5)

@@ -198,3 +198,12 @@ def test_bad_average():
         done.average("loss", 2)
     with pytest.raises(ValueError, match="name must be one of loss"):
         done.average("slope", 3)
+
+
+def test_every_step_that_was_asked_for_is_taken_and_may_be_traced():
+    start = RIDGE.initial_weights(0.1, range(2))
+    done = pu.langevin(RIDGE, start, 0.1, 0.05, dt=0.01, steps=7, every=1, trace=True)
+    assert done.steps.tolist() == [7, 7]
+    assert done.traces["loss"].shape == (7, 2)
+    later = pu.langevin(RIDGE, start, 0.1, 0.05, dt=0.01, steps=7, burn_in=4, every=1)
+    np.testing.assert_allclose(later.loss, done.traces["loss"][4:].mean(0), rtol=1e-12)

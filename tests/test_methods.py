@@ -312,3 +312,21 @@ def test_a_row_is_at_rest_where_twice_its_gradient_could_make_it_as_fast():
     g = torch.tensor([[3.0, 4.0]], dtype=torch.float64).repeat(3, 1)
     speed = torch.tensor([0.0, 10.0, 10.1], dtype=torch.float64)
     assert FullBatch().at_rest({"g": g}, speed).tolist() == [True, True, False]
+
+
+def test_the_first_direction_of_lbfgs_ends_where_the_curvature_along_it_says():
+    curvatures = torch.tensor([0.5, 2.0, 8.0], dtype=torch.float64)
+
+    def evaluate(x, _):
+        return 0.5 * (curvatures * x.square()).sum(1), curvatures * x
+
+    x = torch.tensor([[3.0, 4.0, 0.0], [0.0, 0.0, 2.0]], dtype=torch.float64)
+    f, g = evaluate(x, None)
+    state = {"x": x, "f": f, "g": g, "gamma": torch.zeros(2, dtype=torch.float64), "unit": f}
+    Lbfgs(4, 0.2).start(state, evaluate)
+    along = (curvatures * g.square()).sum(1) / g.square().sum(1)
+    torch.testing.assert_close(state["curvature"], along)
+    torch.testing.assert_close(state["h0"], 1 / along)
+    torch.testing.assert_close(state["d"], -g / along[:, None])
+    # but no step is longer than its cap
+    torch.testing.assert_close((state["alpha"] * state["d"].norm(dim=1)), 0.2 * x.norm(dim=1))

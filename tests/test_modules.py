@@ -81,3 +81,14 @@ def test_a_subset_has_samples_of_the_whole_each_once():
     assert torch.equal(part.start, whole.start)
     assert whole.subset(17) is whole
     assert [whole.subset(5, seed=s).x[0].tolist() for s in (1, 1)] == [part.x[0].tolist()] * 2
+
+
+@pytest.mark.parametrize(
+    "rows", [[[-1, 3]], [[0, 17]], [[0.0, 1.0]], [0, 1], [[0, 1], [2, 3]], [[]]]
+)
+def test_samples_that_are_none_are_refused(rows):
+    found = problem()
+    weights = found.initial_weights(0.5, [0])
+    assert found.data_loss(weights, torch.tensor([[0, 16]])).shape == (1,)
+    with pytest.raises(ValueError, match="rows must be"):
+        found.data_loss(weights, torch.tensor(rows))
