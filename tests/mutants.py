@@ -44,8 +44,8 @@ MODULES = tuple(
 )
 SEEN = TESTS.parent / ".pytest_cache" / "mutants"
 KNOWN = tomllib.loads((TESTS / "mutants.toml").read_text(encoding="utf-8"))
-SAMPLE = 6  # mutants of a module, drawn by their digest
-SPENT = 10.0  # seconds, as of the run without mutants, after which a mutant has survived
+SAMPLE = 4  # mutants of a module, drawn by their digest
+OWN, SPENT = 30.0, 8.0  # seconds, as of the run without mutants, after which a mutant has survived
 SILENT = ("__repr__", "__str__", "__dir__", "__getattr__")  # functions that only speak
 
 SWAPPED = {
@@ -354,7 +354,7 @@ def judges(mutant: Mutant, reached: dict[str, dict[str, Any]]) -> tuple[list[str
             if test not in chosen and (at in called or at in found["shared"])
             if not any(f"::{dear}" in test for dear in KNOWN["judges"]["dear"])
         )
-        left = SPENT
+        left = OWN if names is own else SPENT
         for seconds, test in fits:
             if seconds <= left or test in KNOWN["judges"]["last"]:
                 chosen.append(test)

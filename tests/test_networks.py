@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from problems import anisotropic, central_differences
 
 import phase_utils as pu
+from phase_utils import _check
 
 GENERAL = {"depth": 2, "width": [3, 2], "noise_variance": [0.7, 0.2], "decay_ratios": [1, 3, 0.5]}
 
@@ -268,3 +269,11 @@ def test_bad_initial_weights_are_refused(scale, seed, message):
 def test_integers_may_come_as_floats():
     network = pu.LinearNetwork(MOMENTS, 2.0, 3.0)
     assert network.shapes == ((3, 2), (3, 3), (1, 3))
+
+
+def test_more_weights_than_can_be_held_are_refused_before_they_are_drawn(monkeypatch):
+    network = pu.LinearNetwork(pu.Moments.isotropic(3), 1, 4)
+    monkeypatch.setattr(_check, "MOST_NUMBERS", 6 * network.parameters)
+    assert network.initial_weights(0.1, range(6))[0].shape == (6, 4, 3)
+    with pytest.raises(ValueError, match=r"seed must .*all networks"):
+        network.initial_weights(0.1, range(7))

@@ -6,6 +6,7 @@ import torch
 from problems import Ridges, nearest_stationary
 
 import phase_utils as pu
+from phase_utils.training import graphs, standstill
 from phase_utils.training.descents import Adam, Flow, FullBatch, HeavyBall
 from phase_utils.training.minimisers import minimise
 from phase_utils.training.quasi_newton import Lbfgs
@@ -174,3 +175,50 @@ def test_a_kink_is_not_taken_for_a_minimum():
     generator = torch.Generator().manual_seed(0)
     starts = 2 * torch.randn(20, 2, generator=generator, dtype=torch.float64)
     assert set(pu.train(Kinks(), [starts], 0.0).status) == {"stalled"}
+
+
+def standing(**changed):
+    """The state of one row of L-BFGS in float64, at |w| = 3 with curvature 8 and loss 2."""
+    values = {"f": 2.0, "unit": 1.0, "size": 3.0, "curvature": 8.0, "gamma": 0.5}
+    values |= {"alpha": 0.5, "slope": -0.25, **changed}
+    state = {name: torch.tensor([value], dtype=torch.float64) for name, value in values.items()}
+    state["g"] = torch.tensor([[0.5, 0.0]], dtype=torch.float64)
+    standstill.begin(state)
+    return state
+
+
+EPS = 2.0**-52
+
+
+def test_rounding_is_that_of_the_largest_terms():
+    assert standstill.of_loss(standing()).item() == 4 * EPS * 8 * 3**2
+    assert standstill.of_loss(standing(gamma=10.0)).item() == 4 * EPS * 20 * 3**2
+    assert standstill.of_loss(standing(f=-100.0)).item() == 4 * EPS * 100
+    assert standstill.of_gradient(standing()).item() == 4 * EPS * 8 * 3
+
+
+def test_a_row_that_stands_still_has_arrived_or_is_stuck():
+    state = standing()
+    for check in range(6):
+        arrived, stalled = standstill.judged(state)
+        assert (arrived.item(), stalled.item()) == (False, check == 5)
+        assert state["promised"].item() == (check + 1) * graphs.CHECK_EVERY * 0.5 * 0.5 * 0.25
+    for small in (0.9, 1.1):
+        state = standing()
+        state["g"] *= small * standstill.of_gradient(state) / 0.5
+        standstill.begin(state)
+        for _ in range(6):
+            arrived, stalled = standstill.judged(state)
+        assert (arrived.item(), stalled.item()) == (small < 1, small > 1)
+
+
+def test_a_row_gets_on_while_loss_or_gradient_fall_or_its_steps_promise_it():
+    for fall in (
+        lambda s, _: s["f"].sub_(5 * 4 * EPS),
+        lambda s, _: s["g"].mul_(0.49),
+        lambda s, k: s["g"].copy_(torch.tensor([[1e-13 * (1 + k % 2), 0.0]])),
+    ):
+        state = standing(slope=-1e-26, alpha=1.0)
+        for check in range(12):
+            fall(state, check)
+            assert not any(kind.item() for kind in standstill.judged(state))

@@ -639,3 +639,12 @@ def test_a_finite_loss_without_a_finite_gradient_is_named():
     result = pu.train(Rooted(), init, 0.1)
     assert list(result.status) == ["nonfinite", "converged"]
     assert result.steps[0] == 0
+
+
+def test_a_looser_tolerance_ends_sooner():
+    network, init = linear_network(Isotropic(2)), batch(linear_network(Isotropic(2)))
+    steps = [
+        pu.train(network, init, 0.05, pu.Settings(tolerance=tolerance)).steps.max()
+        for tolerance in (1e-3, 1e-13)
+    ]
+    assert steps[0] <= 0.7 * steps[1]
