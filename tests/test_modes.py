@@ -116,3 +116,9 @@ def test_noise_lowers_the_threshold_of_the_weaker_mode():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_variance_of_nearly_white_inputs_is_the_middle_of_their_spectrum():
+    moments = pu.Moments(np.diag([1.0, 1.0 + 8e-10]), np.diag([0.5, 0.3]), 0.4)
+    for mode in pu.Modes(moments).landscapes:
+        assert mode.moments.eigenvalues[0] - 1 == pytest.approx(4e-10, rel=1e-5)
