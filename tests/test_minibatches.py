@@ -348,7 +348,7 @@ def test_a_folder_or_a_file_in_the_way_is_refused_before_training(tmp_path):
     for place, message in [
         (tmp_path / "folder", f"{REFUSED}"),
         (tmp_path / "file" / "a.pt", "checkpoint must be in a folder that can be written, got"),
-        (tmp_path / ("a" * 300), "checkpoint must be .*name too long"),
+        (tmp_path / ("a" * 300), "checkpoint must be a path of names of at most 255 bytes"),
     ]:
         with pytest.raises(ValueError, match=message):
             tiny(place, augment=None, epochs=10**6)

@@ -462,8 +462,13 @@ def test_what_is_no_path_is_refused(trained, path, message):
 def test_what_cannot_be_made_is_refused(trained, tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "nowhere.zarr").symlink_to(tmp_path / "missing" / "deeper")
-    for path in (tmp_path / "file" / "x.zarr", tmp_path / ("a" * 300), tmp_path / "nowhere.zarr"):
-        with pytest.raises(ValueError, match="store must be a folder that can be read and written"):
+    folder = "a folder that can be read and written"
+    for path, rule in (
+        (tmp_path / "file" / "x.zarr", folder),
+        (tmp_path / ("a" * 300), "a path of names of at most 255 bytes"),
+        (tmp_path / "nowhere.zarr", folder),
+    ):
+        with pytest.raises(ValueError, match=f"store must be {rule}"):
             pu.sweep(MOMENTS, **PLAN, store=path)
     assert trained == []
 
