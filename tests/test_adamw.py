@@ -14,6 +14,7 @@ from phase_utils.diagnosis.fading import FadingBranch
 from phase_utils.diagnosis.rest import Gradients, Rest
 
 entropy = nn.functional.cross_entropy
+SIGN = np.array([[-1.0], [1.0]])
 
 
 def squared(out, y):
@@ -121,6 +122,12 @@ def test_full_batches_and_one_hidden_layer_find_the_best_signs(samples, act, slo
     np.testing.assert_allclose(fade.gain * np.mean(np.sum(y**2, axis=1)), gain, rtol=0.02)
 
 
+def test_no_unit_is_left_between_two_signs():
+    """A unit whose two weights cross zero in the same steps changes its signs for ever."""
+    fade = pu.adamw_fade(network(1, 40, 1), squared, (SIGN, 0.45 * SIGN), decays=[1000.0])
+    assert fade.gain[0] == pytest.approx(2 * 40 * 0.45 / 1e6 / 0.45**2, rel=0.01)
+
+
 def test_hidden_units_of_relu_stay_at_signs_that_no_flip_improves(samples):
     x, y = samples
     gains = [
@@ -223,9 +230,6 @@ class Chain(nn.Module):
     def forward(self, x):
         b = self.w.prod()
         return x * (b + self.bend * b**2)
-
-
-SIGN = np.array([[-1.0], [1.0]])
 
 
 def chain_jump(layers, lr, beta2, target):

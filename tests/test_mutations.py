@@ -145,6 +145,13 @@ NO_FORMULAS = {
     ("11_collapse_self_supervised", "views"): "random augmentations",
     ("11_collapse_self_supervised", "stacks"): "random augmentations",
     ("11_collapse_self_supervised", "train_encoder"): "networks",
+    ("16_adamw", "squared"): "AdamW does not feel the size of a loss",
+    ("16_adamw", "network"): "random weights",
+    ("16_adamw", "predict"): "calls adamw_fade",
+    ("16_adamw", "at"): "what adamw_fade returned, compared with training at 20 %",
+    ("16_adamw", "decay_at"): "reads what is measured and what is expected",
+    ("16_adamw", "raised"): "trained networks, compared at 20 %",
+    ("16_adamw", "noise"): "only whether it changes is claimed",
 }
 # of which only the exponent is claimed: that is made wrong
 POWERS = {

@@ -107,13 +107,17 @@ class Rest:
 
     def follow(self, row: Tensor, decay: float, steps: int) -> Tensor:
         """The weights (P,) to which AdamW drifts from `row`."""
+        draws = torch.Generator().manual_seed(0)
         for step in range(steps):
             force = self.force(row, decay)
             size = float(force.norm())
             if size == 0:
                 break
             late = max(0.0, step / steps - SHRINKING) / (1 - SHRINKING)
-            row = row - min(LONGEST_MOVE, TURN * float(row.norm()) / size) * LAST_MOVE**late * force
+            move = min(LONGEST_MOVE, TURN * float(row.norm()) / size) * LAST_MOVE**late
+            # unequal, since two weights that cross zero together would do so for ever
+            unequal = 0.5 + torch.rand(len(row), generator=draws, dtype=row.dtype)
+            row = row - move * unequal.to(row) * force
         return row
 
     def steepness(self, row: Tensor, decay: float) -> float:
