@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from phase_utils._files import write_atomic
+
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("numpy", "scipy", "torch", "jax", "optax")
 UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
@@ -96,7 +98,7 @@ class Report:
         self.record["load after"] = os.getloadavg()[0]
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"{name}.json"
-        path.write_text(json.dumps(self.record, indent=1, ensure_ascii=False) + "\n")
+        write_atomic(path, json.dumps(self.record, indent=1, ensure_ascii=False) + "\n")
         print(f"\nwritten: {path.name}")
 
 
