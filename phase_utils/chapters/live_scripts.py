@@ -79,7 +79,10 @@ def _sources(name: str, known: dict[str, str]) -> dict[str, str]:
 
 
 def _shortened(source: str) -> str:
-    """Leave out imports, comments and needless space; strings stay as they are, but for CSS."""
+    """Leave out imports, comments and needless space; strings stay as they are, but for CSS.
+
+    A library, rjsmin, leaves the CSS as it is, and with it 15.0 to 15.2 kB of what may be 15.
+    """
     source = re.sub(r"^import .*\n", "", source, flags=re.MULTILINE)
     pieces = re.split(f"({_QUOTED}|//[^\n]*)", source)
     for i, piece in enumerate(pieces):
