@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from problems import CASCADE_TRANSITIONS, Isotropic
 
 import phase_utils as pu
+from phase_utils.sweeps.gaps import Gaps
 
 NOISES = (0.0, 1e-8, 1e-5, 1e-3)
 
@@ -220,3 +221,25 @@ def test_a_jump_of_the_loss_is_named_with_its_gap_and_the_slopes_beside_it():
     assert (verdict.order, verdict.gamma) == (0, pytest.approx(1.475))
     assert verdict.gamma_error == pytest.approx(0.025)
     assert verdict.latent_heat == pytest.approx(1.475 * 1.5)
+
+
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_the_end_of_a_clean_power_law_has_a_small_error(power):
+    gamma = np.linspace(0.3, 1.6, 53)
+    left = np.maximum(1 - gamma, 0)
+    verdict = pu.classify(gamma, 1 - left ** (power + 1) / (power + 1), left**power)
+    assert verdict.order == 2
+    assert abs(verdict.gamma - 1) <= max(3 * verdict.gamma_error, 1e-6)
+    assert verdict.gamma_error < 1e-3  # of a spacing of 0.025
+    assert verdict.exponent == pytest.approx(power / 2, abs=1e-3)
+    assert verdict.exponent_error < 1e-3
+
+
+def test_branches_that_meet_within_a_gap_are_not_apart():
+    gamma = np.linspace(0.0, 1.0, 12)
+    gaps = Gaps(gamma, np.sin(gamma), np.cos(gamma))
+    significance, error = gaps.slope_gap()
+    assert np.all(error > 0)
+    assert significance.min() == 0
+    jump = Gaps(gamma, np.minimum(2 * gamma, 0.5 + gamma), np.where(gamma < 0.5, 2.0, 1.0))
+    assert int(np.argmax(jump.slope_gap()[0])) == 5
