@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from phase_utils._check import Array
-from phase_utils.diagnosis.blind import Reference
+from phase_utils.diagnosis.blind import Blind, Reference
 from phase_utils.diagnosis.objective import Objective
 
 RAYS = (0.7, 0.3, 0.1, 0.03, 0.01)  # shares of the way from the blind state
@@ -65,9 +65,9 @@ def ascend(
     run: Ascent,
     gamma: float,
     *,
-    steps: int = 40,
+    steps: int = 25,
     iterations: int = 150,
-    tolerance: float = 1e-9,
+    tolerance: float = 1e-7,
 ) -> None:
     """Ascend from the weights of `run` at `gamma`, in place; at most `steps` steps."""
     structured = objective.penalty.function is None
@@ -93,16 +93,22 @@ def ascend(
                 break
             continue
         weights = found
-        new = reference.root(loss, square, gamma)
-        run.first = run.first or new
-        if math.isfinite(new) and structured:
-            new, weights, loss, square = _along_rays(
-                objective, reference, new, weights, loss, square
+        plain = (loss, square)
+        tie = _tie(objective, blind, gamma, loss, square)
+        run.first = run.first or tie
+        if structured:
+            tie, weights, loss, square = _along_rays(
+                objective, blind, gamma, tie, weights, loss, square
             )
-            if step in RESIZED and square - reference.at(new).square > 1e-9:
-                new, weights, loss, square = _resized(
-                    objective, reference, run, new, weights, loss, square
+            if step in RESIZED and square - blind.square > 1e-9:
+                tie, weights, loss, square = _resized(
+                    objective, blind, gamma, run, tie, weights, loss, square
                 )
+        new = reference.root(loss, square, gamma)
+        if weights is not found and new < tie * (1 - 1e-6):  # the tangent lay too high there
+            other = reference.root(*plain, gamma)
+            if other > new:
+                new, weights, (loss, square) = other, found, plain
         there = reference.at(new if math.isfinite(new) else gamma)
         level = new if math.isfinite(new) else gamma
         run.square = square - there.square
@@ -117,10 +123,17 @@ def ascend(
         gamma = new
 
 
+def _tie(objective: Objective, blind: Blind, gamma: float, loss: float, square: float) -> float:
+    """Where l0 + gamma R meets the tangent of F at `gamma`, which lies above the concave F."""
+    level = blind.value - gamma * blind.square - objective.rounding * abs(blind.value)
+    return (level - loss) / (square - blind.square)
+
+
 def _along_rays(
     objective: Objective,
-    reference: Reference,
+    blind: Blind,
     gamma: float,
+    tie: float,
     weights: Array,
     loss: float,
     square: float,
@@ -129,8 +142,7 @@ def _along_rays(
 
     A continuous transition halves the distance to its gamma per step of the ascent; rays reach it.
     """
-    blind = reference.at(gamma)
-    best = (gamma, weights, loss, square)
+    best = (tie, weights, loss, square)
     tips = (np.ones(objective.parameters, dtype=bool), objective.decays)
     for share in RAYS:
         better = False
@@ -139,24 +151,20 @@ def _along_rays(
             here_loss, here_square = objective.values(point)
             if here_square - blind.square < 1e-11 * max(1.0, blind.square):
                 continue
-            level = blind.value - gamma * blind.square  # the tangent of F lies above it
-            level -= objective.rounding * abs(blind.value)
-            tie = (level - here_loss) / (here_square - blind.square)
-            if tie > best[0] * (1 + 1e-12):
-                best, better = (tie, point, here_loss, here_square), True
+            here = _tie(objective, blind, gamma, here_loss, here_square)
+            if here > best[0] * (1 + 1e-12):
+                best, better = (here, point, here_loss, here_square), True
         if not better:
             break
-    if best[0] > gamma:
-        root = reference.root(best[2], best[3], gamma)
-        return max(root, gamma), *best[1:]
     return best
 
 
 def _resized(
     objective: Objective,
-    reference: Reference,
-    run: Ascent,
+    blind: Blind,
     gamma: float,
+    run: Ascent,
+    tie: float,
     weights: Array,
     loss: float,
     square: float,
@@ -165,7 +173,6 @@ def _resized(
 
     R -> 0 at a gain that stays means that no finite gamma collapses the network.
     """
-    blind = reference.at(gamma)
     level = blind.value - gamma * blind.square
     names = [k for k, part in objective.slices.items() if np.any(weights[part])]
 
@@ -195,19 +202,18 @@ def _resized(
         options={"maxiter": 40},
     )
     point = grown(found.x)
-    here, cost = objective.values(point)
-    if not (cost > blind.square and here + gamma * cost < blind.value):
-        return gamma, weights, loss, square
-    level -= objective.rounding * abs(blind.value)
-    tie = (level - here) / (cost - blind.square)
-    if tie <= gamma:
-        return gamma, weights, loss, square
-    if tie > LEAP * gamma:
+    here_loss, here_square = objective.values(point)
+    if not here_square > blind.square:
+        return tie, weights, loss, square
+    here = _tie(objective, blind, gamma, here_loss, here_square)
+    if here <= tie:
+        return tie, weights, loss, square
+    if here > LEAP * tie:
         decayed = objective.penalty.factors
         logs = dict(zip(names, found.x, strict=True))
         run.shrinking = tuple(k for k, v in logs.items() if v < -2 and k in decayed)
         run.growing = tuple(k for k, v in logs.items() if v > 1 and k not in decayed)
-    return reference.root(here, cost, gamma), point, here, cost
+    return here, point, here_loss, here_square
 
 
 def _only(weights: Array, part: slice) -> Array:

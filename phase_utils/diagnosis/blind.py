@@ -12,6 +12,7 @@ AT_ONCE, FROM_FAR = 400, 600  # iterations of a minimisation that starts near, o
 WITH_NOISE = 60  # the same where an evaluation is a mean over draws
 USELESS = 1e-5  # decayed weights below it are tried at zero
 DOUBLINGS = 80  # steps of the search for a root
+SETTLED = 1e-5  # relative step at which a root has settled: its error is the square of that
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Reference:
                 continue
             new = gamma + (blind.value - loss - gamma * square) / (square - blind.square)
             settled = self._constant is not None and gamma >= self._constant[0]
-            if settled or abs(new - gamma) < 1e-13 * abs(new) or new > 1e12 * max(low, 1e-300):
+            if settled or abs(new - gamma) < SETTLED * abs(new) or new > 1e12 * max(low, 1e-300):
                 return new
             gamma = new
             blind = self.at(gamma)

@@ -28,6 +28,7 @@ from phase_utils.training.trials import LossFunction
 
 EXCESS = 1e-5  # of the best gamma over gamma_origin that counts as a jump
 SMALL = 2e-3  # R at the end over that of the first states, below which nothing is left
+SMALL_WITH_NOISE = 2e-2  # the same where fixed draws blur what is small
 NEAR = 1e-3  # of the best gamma: a start within it has found it
 SHORT, SHORT_STEPS = 40, 5  # iterations and steps of the first round, in which all starts run
 FINISHED = 4  # starts that are finished, besides the best of each kind
@@ -291,7 +292,7 @@ def _judged(search: _Search, hysteresis: bool) -> Diagnosis:
     best = pool[0]
     origin, landau = _expanded(search)
     layer = search.layer
-    order, value = _order(pool, origin)
+    order, value = _order(pool, origin, objective.draws > 0)
     upper = layer.supremum if layer is not None and layer.convex else None
     noise = None
     if objective.draws and 0 < value < math.inf:
@@ -382,7 +383,7 @@ def _expanded(search: _Search) -> tuple[Origin | None, Landau | None]:
     return origin, landau
 
 
-def _order(pool: list[Ascent], origin: Origin | None) -> tuple[str, float]:
+def _order(pool: list[Ascent], origin: Origin | None, noisy: bool) -> tuple[str, float]:
     """The order and gamma_coexistence, as far as the search tells."""
     best = pool[0]
     floor = 0.0
@@ -396,7 +397,7 @@ def _order(pool: list[Ascent], origin: Origin | None) -> tuple[str, float]:
         free = all("bias" in name.rpartition(".")[2] for name in best.growing)
         return ("none" if steep and free else "unbounded"), math.inf
     reference = max((r.path[0][1] for r in pool if r.path), default=0.0)
-    gone = best.square < SMALL * reference
+    gone = best.square < (SMALL_WITH_NOISE if noisy else SMALL) * reference
     if origin is not None and origin.gamma is not None and origin.gamma > 0:
         gone = best.gamma <= origin.gamma * (1 + EXCESS)
     return ("continuous" if gone else "first"), max(best.gamma, floor)
