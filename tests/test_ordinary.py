@@ -489,6 +489,21 @@ def test_what_cannot_be_meant_is_refused(change, message):
         pu.diagnose(**arguments)
 
 
+def test_adamw_is_told_apart():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1))
+    adamw = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
+    found = pu.diagnose(model, F.mse_loss, (X, torch.tanh(X[:, :1])), optimizer=adamw, starts=1)
+    assert found.adamw is not None
+    assert found.adamw.weight_decay == pytest.approx(0.1)
+    assert str(found).startswith("AdamW does not follow")
+    assert "fades without a threshold" in str(found)
+    assert "adamw_fade" in found.unit
+    sgd = torch.optim.SGD(model.parameters(), lr=1e-3, weight_decay=0.1)
+    plain = pu.diagnose(model, F.mse_loss, (X, X[:, :1]), optimizer=sgd, starts=1, steps=10)
+    assert plain.adamw is None
+
+
 def test_an_optimiser_without_decay_is_refused():
     model = small()
     with pytest.raises(ValueError, match="a group with weight_decay > 0"):

@@ -3,14 +3,17 @@
 import math
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from phase_utils._check import Array, flag, function, instance, integer
+from phase_utils.diagnosis.adamw import AdamWFade, adamw_fade
 from phase_utils.diagnosis.ascent import Ascent, ascend
 from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.continuation import follow
@@ -79,7 +82,8 @@ def diagnose(
         |w|^2. Default: all of two or more dimensions, with factor 1.
     optimizer : torch.optim.Optimizer, optional
         Instead of `decayed`: the factors are those of the weight_decay of its groups, in units of
-        the largest.
+        the largest. With an AdamW the answer also says what it does instead, `adamw_fade`, in the
+        batches of a DataLoader, else in full ones.
     penalty : callable, optional
         Instead of both: R = penalty(model) or penalty(model, output) >= 0, as L1 or a KL term.
     hysteresis : bool
@@ -142,7 +146,28 @@ def diagnose(
         _screen(search, model, loss_fn, data, what, device)
     else:
         search.run()
-    return _judged(search, hysteresis)
+    adamw = None
+    if isinstance(optimizer, torch.optim.AdamW):
+        adamw = _faded(model, loss_fn, data, optimizer, device)
+    return replace(_judged(search, hysteresis), adamw=adamw)
+
+
+def _faded(
+    model: nn.Module,
+    loss_fn: LossFunction,
+    data: Any,
+    optimizer: torch.optim.AdamW,
+    device: str,
+) -> AdamWFade | None:
+    """What AdamW does, in batches of the loader; None where its theory does not reach."""
+    samples = gather(data, torch.device("cpu"))
+    batch = data.batch_size if isinstance(data, DataLoader) else None
+    try:
+        return adamw_fade(
+            model, loss_fn, (samples.x, samples.y), optimizer=optimizer, batch=batch, device=device
+        )
+    except ValueError:  # several inputs, a loss that is no mean, nothing to learn
+        return None
 
 
 class _Search:
@@ -355,6 +380,7 @@ def _judged(search: _Search, hysteresis: bool) -> Diagnosis:
         unit=what.unit,
         weight_decay=decay,
         evidence=evidence,
+        adamw=None,
         weights=objective.named(best.weights),
     )
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from phase_utils._check import Array, instance
 from phase_utils._extras import brought_by
+from phase_utils.diagnosis.adamw import AdamWFade
 from phase_utils.diagnosis.landau import Landau
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ class Diagnosis:
         gamma_coexistence as the `weight_decay` of an optimiser; None for a penalty of one's own.
     evidence : Evidence
         What this rests on.
+    adamw : AdamWFade or None
+        What AdamW does instead, where `optimizer` was one: a fade, and perhaps a jump.
     weights : dict of str to Tensor
         Trainable parameters by name at the best state found, for `load_state_dict(...,
         strict=False)`: a start in the basin of the learned state.
@@ -127,11 +130,13 @@ class Diagnosis:
     unit: str
     weight_decay: float | None
     evidence: Evidence
+    adamw: AdamWFade | None
     weights: dict[str, Tensor]
 
     def __str__(self) -> str:
         rows = [f"{name:18s} {value}" for name, value in self._rows()]
-        return "\n".join([self._sentence(), *rows, self.evidence.statement])
+        said = [self._sentence(), *rows, self.evidence.statement]
+        return "\n".join([*said, *([] if self.adamw is None else [str(self.adamw)])])
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -230,6 +235,11 @@ class Diagnosis:
         return rows
 
     def _sentence(self) -> str:
+        if self.adamw is not None:
+            return (
+                "AdamW does not follow the landscape below, which is that of SGD or Adam: under it "
+                "learning fades, as the last lines say."
+            )
         at = f"gamma = {self.gamma_coexistence:.4g}"
         if self.weight_decay is not None and math.isfinite(self.weight_decay):
             at = f"weight_decay = {self.weight_decay:.4g}"
