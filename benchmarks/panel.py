@@ -104,11 +104,10 @@ def figure(rows: Sequence[Mapping[str, Any]]) -> None:
     import matplotlib.pyplot as plt
 
     pu.plotting.use_style()
-    names = [r["name"] for r in rows if r["set"] == "first"]
+    finite = [r for r in rows if 0 < r.get("predicted", 0) < math.inf]
+    names = [name for name in NAMES if any(r["name"] == name for r in finite)]
     canvas, axes = plt.subplots(figsize=(6, 0.17 * len(names) + 1.2))
-    for row in rows:
-        if row["name"] not in names or not 0 < row.get("predicted", 0) < math.inf:
-            continue
+    for row in finite:
         second = row["set"] == "second"
         at, colour = names.index(row["name"]) + 0.3 * second, f"C{int(second)}"
         if "truth" in row and 0 < row["truth"] < math.inf:
@@ -117,13 +116,15 @@ def figure(rows: Sequence[Mapping[str, Any]]) -> None:
             axes.plot([max(row["low"], 0.5), min(row["high"], 1.6)], [at, at], lw=2, color=colour)
     axes.axvline(1, lw=0.8, color="0.5")
     axes.set_xscale("log")
-    ticks = (0.5, 0.7, 0.9, 1.0, 1.1, 1.3, 1.6)
+    ticks = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.6)
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, 0.94), max(high, 1.06))
+    ticks = [t for t in ticks if axes.get_xlim()[0] <= t <= axes.get_xlim()[1]]
     axes.set_xticks(ticks, [str(t) for t in ticks])
     axes.minorticks_off()
     axes.set_yticks(range(len(names)), names, fontsize=6)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names), -1)
     axes.set_xlabel("true over predicted decay")
-    canvas.tight_layout()
     canvas.savefig(RESULTS / "panel.svg", transparent=True, metadata={"Date": None})
 
 
