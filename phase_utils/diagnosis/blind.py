@@ -9,7 +9,7 @@ from phase_utils._check import Array
 from phase_utils.diagnosis.objective import Objective
 
 AT_ONCE, FROM_FAR = 400, 600  # iterations of a minimisation that starts near, or far
-WITH_NOISE = 60  # the same where an evaluation is a mean over draws
+AT_ONCE_NOISY, FROM_FAR_NOISY = 60, 150  # the same where an evaluation is a mean over draws
 USELESS = 1e-5  # decayed weights below it are tried at zero
 DOUBLINGS = 80  # steps of the search for a root
 SETTLED = 1e-5  # relative step at which a root has settled: its error is the square of that
@@ -33,7 +33,9 @@ class Reference:
 
     def __init__(self, objective: Objective, gamma: float, seed: int = 0) -> None:
         self.objective = objective
-        self._effort = WITH_NOISE if objective.draws else AT_ONCE
+        noisy = objective.draws > 0
+        self._effort = AT_ONCE_NOISY if noisy else AT_ONCE
+        far = FROM_FAR_NOISY if noisy else FROM_FAR
         self._constant: tuple[float, Blind] | None = None
         rng = np.random.default_rng(seed)
         zero = np.where(objective.decays, 0.0, objective.first)
@@ -42,7 +44,7 @@ class Reference:
                 zero[part] = 0.0
         small = np.where(objective.decays, 0.03 * rng.standard_normal(objective.parameters), zero)
         starts = (zero, small, objective.first)
-        ends = [objective.minimise(w, gamma, iterations=FROM_FAR, blind=True) for w in starts]
+        ends = [objective.minimise(w, gamma, iterations=far, blind=True) for w in starts]
         self._weights = min(ends, key=lambda e: e[1] + gamma * e[2])[0]
         self._known: dict[float, Blind] = {}
 
