@@ -164,3 +164,74 @@ def test_the_branch_is_followed_with_its_exact_slope():
 def test_bad_options(change):
     with pytest.raises(ValueError, match=f"{next(iter(change))} must be an integer >= 1"):
         pu.diagnose(mlp(nn.Tanh), squared, (X, Y), **change)
+
+
+def test_landau_says_first_where_the_cubic_form_stands_out_of_its_error_and_not_before():
+    # C is proportional to E[y x^2]: y = x + c x^2 with c set by hand moves it through its error
+    x = np.random.default_rng(1).normal(size=(200, 1))
+    x = (x - x.mean()) / x.std()
+    square = x**2 - np.mean(x**2)
+    square -= x * np.mean(square * x)  # orthogonal to x: the linear signal stays
+    orders = {}
+    for share in (0.0, 0.5, 1.0, 2.0, 4.0):
+        y = 0.45 * x - 0.45 * np.mean(x**3) / np.mean(square**2) * square + share * 0.1 * square
+        p = pu.ModuleProblem(mlp(nn.SiLU, inputs=1), squared, (x, y))
+        origin = pu.expand_origin(p)
+        landau = pu.expand_landau(p, origin)
+        orders[round(landau.cubic / landau.cubic_error, 3)] = landau.order
+        assert landau.quartic_least > 0
+        gain = landau.cubic**2 / landau.quartic
+        # l = (gamma - origin) s^2 - C s^3 + Q s^4: a double root, and an inflection, of the cubic
+        assert landau.gamma_coexistence == pytest.approx(origin.gamma + gain / 4)
+        roots = np.roots([4 * landau.quartic, -3 * landau.cubic, 2 * gain * 9 / 32])
+        assert np.ptp(roots) == pytest.approx(0, abs=1e-6 * abs(roots).max() + 1e-9)
+        assert landau.gamma_learned_end == pytest.approx(origin.gamma + 9 * gain / 32)
+    assert {order for ratio, order in orders.items() if ratio < 2} == {"continuous"}
+    assert {order for ratio, order in orders.items() if ratio > 2} == {"first"}
+    assert any(1 < ratio < 2 for ratio in orders)
+
+
+def test_the_width_of_hysteresis_is_a_share_of_the_end():
+    x = skewed()
+    found = pu.diagnose(
+        mlp(nn.SiLU, width=1, inputs=1), squared, (x, 0.45 * x), hysteresis=True, **FAST
+    )
+    width = (found.gamma_learned_end - found.gamma_origin) / found.gamma_learned_end
+    assert found.evidence.hysteresis_width == pytest.approx(width, rel=1e-12)
+    assert 0 < width < 1
+
+
+def test_rounding_does_not_lift_the_quotient_above_its_supremum():
+    # depth one: the supremum is approached as w -> 0, where a loss of 1e4 rounds the gain away
+    exact = np.linalg.norm(X.T @ Y / len(X))
+
+    def lifted(out, y):
+        return squared(out, y) + 1e4
+
+    p = pu.ModuleProblem(mlp(nn.Identity), lifted, (X, Y))
+    found = pu.collapse_quotient(p, pu.trivial_point(p), starts=6, steps=400)
+    assert found.value <= exact
+    assert found.value > 0.9 * exact
+    hidden = nn.Sequential(mlp(nn.Identity))  # of which no bound from above is known
+    ours = pu.diagnose(hidden, lifted, (X, Y), **FAST)
+    assert max(ours.evidence.values) <= exact
+
+
+def test_a_large_problem_is_screened_on_a_part_and_finished_on_all_samples(monkeypatch):
+    from phase_utils.diagnosis import diagnose as module
+
+    x = np.concatenate([X] * 20)
+    y = np.concatenate([Y] * 20)
+    land = pu.Landscape(pu.Moments.from_samples(X, Y[:, 0]), 2)
+    exact = land.transitions()[0].gamma
+    model = mlp(nn.Identity, 2)
+    monkeypatch.setattr(module, "LARGE", len(x) * 33 / 4)
+    found = pu.diagnose(model, squared, (x, y), starts=4)
+    assert found.order == "first"
+    assert found.gamma_coexistence == pytest.approx(exact, rel=1e-4)
+    assert found.gamma_coexistence <= exact * (1 + 1e-9)  # of all samples, not of the part
+    named = {k: v.numpy() for k, v in found.weights.items()}
+    beta = named["4.weight"] @ named["2.weight"] @ named["0.weight"]
+    loss = np.mean((x @ beta.T - y) ** 2)
+    square = sum(np.sum(w**2) for w in named.values())
+    assert (np.mean(y**2) - loss) / square == pytest.approx(found.gamma_coexistence, rel=1e-9)
