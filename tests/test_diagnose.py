@@ -201,20 +201,31 @@ def test_the_width_of_hysteresis_is_a_share_of_the_end():
     assert 0 < width < 1
 
 
-def test_rounding_does_not_lift_the_quotient_above_its_supremum():
-    # depth one: the supremum is approached as w -> 0, where a loss of 1e4 rounds the gain away
+@pytest.mark.parametrize("offset", [1e4, 3.3e4, 7.7e5])
+def test_rounding_does_not_lift_the_quotient_above_its_supremum(offset):
+    # depth one: the supremum is approached as w -> 0, where a large loss rounds the gain away
     exact = np.linalg.norm(X.T @ Y / len(X))
 
     def lifted(out, y):
-        return squared(out, y) + 1e4
+        return squared(out, y) + offset
 
     p = pu.ModuleProblem(mlp(nn.Identity), lifted, (X, Y))
     found = pu.collapse_quotient(p, pu.trivial_point(p), starts=6, steps=400)
     assert found.value <= exact
     assert found.value > 0.9 * exact
-    hidden = nn.Sequential(mlp(nn.Identity))  # of which no bound from above is known
-    ours = pu.diagnose(hidden, lifted, (X, Y), **FAST)
-    assert max(ours.evidence.values) <= exact
+
+
+@pytest.mark.parametrize("activation", [nn.GELU, nn.Tanh])
+def test_rounding_does_not_lift_an_ascent_above_a_continuous_transition(activation):
+    from scipy.special import ndtri
+
+    x = ndtri((np.arange(400) + 0.5) / 400)[:, None]
+    hidden = nn.Sequential(mlp(activation, inputs=1))  # of which no bound from above is known
+    found = pu.diagnose(hidden, squared, (x, 0.45 * x), **FAST)
+    assert found.gamma_upper is None
+    assert found.order == "continuous"
+    assert max(found.evidence.values) <= found.gamma_origin
+    assert max(found.evidence.values) > found.gamma_origin * (1 - 1e-6)
 
 
 def test_a_large_problem_is_screened_on_a_part_and_finished_on_all_samples(monkeypatch):
