@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import phase_utils as pu
+
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "benchmarks"
 RECORD = BENCHMARKS / "results" / "panel.json"
@@ -96,3 +98,11 @@ def test_training_refutes_a_prediction_that_is_off(networks):
     assert not high.certified
     right = networks.truth.observe(judged, case.truth.value, weights)
     assert (right.low, right.high, right.order) == (0.995, 1.02, "continuous")
+
+
+def test_a_start_that_is_small_at_once_is_not_taken_for_a_jump(networks):
+    # rays bring R of every start to a millionth in the first step; training shows R go to zero
+    case = networks.case.build("relu-one-all", "second")
+    found = pu.diagnose(case.model, case.loss, case.data, starts=3, **case.options)
+    assert found.order == "continuous"
+    assert found.evidence.square == 0

@@ -26,16 +26,17 @@ ENDLESS = 1e6  # times the first gamma: there is no end
 class Ascent:
     """One ascent and its present end.
 
-    kind : of its start; gamma : its bound, 0 before anything was learned; first : that of the
-    first step, before rays and sizes; square, gain : R and F - l0 beyond those of the blind
-    network there; path : (gamma, square, gain) of every step, lines : its l0 and R; shrinking,
-    growing : tensors whose sizes carry the bound off.
+    kind : of its start; gamma : its bound, 0 before anything was learned; first, size : gamma and
+    R of the first step, before rays and sizes; square, gain : R and F - l0 beyond those of the
+    blind network there; path : (gamma, square, gain) of every step, lines : its l0 and R;
+    shrinking, growing : tensors whose sizes carry the bound off.
     """
 
     kind: str
     weights: Array
     gamma: float = 0.0
     first: float = 0.0
+    size: float = 0.0
     square: float = math.nan
     gain: float = math.nan
     path: list[tuple[float, float, float]] = field(default_factory=list)
@@ -95,7 +96,8 @@ def ascend(
         weights = found
         plain = (loss, square)
         tie = _tie(objective, blind, gamma, loss, square)
-        run.first = run.first or tie
+        if not run.first:
+            run.first, run.size = tie, square - blind.square
         if structured:
             tie, weights, loss, square = _along_rays(
                 objective, blind, gamma, tie, weights, loss, square

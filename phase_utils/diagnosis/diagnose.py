@@ -422,7 +422,7 @@ def _order(pool: list[Ascent], origin: Origin | None, noisy: bool) -> tuple[str,
         steep = origin is not None and not origin.stationary
         free = all("bias" in name.rpartition(".")[2] for name in best.growing)
         return ("none" if steep and free else "unbounded"), math.inf
-    reference = max((r.path[0][1] for r in pool if r.path), default=0.0)
+    reference = max(r.size for r in pool)
     gone = best.square < (SMALL_WITH_NOISE if noisy else SMALL) * reference
     if origin is not None and origin.gamma is not None and origin.gamma > 0:
         gone = best.gamma <= origin.gamma * (1 + EXCESS)
