@@ -1,6 +1,8 @@
 """Runs of one's own at several decays, and readings of a training."""
 
 import math
+import sys
+import types
 from itertools import pairwise
 
 import numpy as np
@@ -159,3 +161,32 @@ def test_bad_watches():
     watch = pu.Watch(model, F.mse_loss, (X, X), gamma=0.1)
     with pytest.raises(ValueError, match="must have the parameters of the watch"):
         watch.read(nn.Linear(1, 1))
+
+
+class Base:
+    """What the callbacks of both libraries derive from."""
+
+
+def test_callbacks_read_where_trainers_call_them(monkeypatch):
+    module = types.ModuleType("pytorch_lightning")
+    module.Callback = Base
+    monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
+    monkeypatch.setitem(sys.modules, "pytorch_lightning", module)
+    other = types.ModuleType("transformers")
+    other.TrainerCallback = Base
+    monkeypatch.setitem(sys.modules, "transformers", other)
+    model = linear()
+    watch = pu.Watch(model, F.mse_loss, (X, X), gamma=0.1)
+    logged = []
+    model.log_dict = logged.append
+    callback = watch.callback("lightning")
+    assert isinstance(callback, Base)
+    callback.on_train_epoch_end(None, model)
+    state = types.SimpleNamespace(log_history=[], epoch=3.0)
+    watch.callback("transformers").on_epoch_end(None, state, None, model=model, optimizer=None)
+    last = watch.history[-1]
+    assert logged == [{"margin": last.margin, "spread": last.spread, "blind": last.blind}]
+    assert state.log_history == [{"epoch": 3.0, **logged[0]}]
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ModuleNotFoundError, match=r"Watch.callback needs the package transformers"):
+        watch.callback("transformers")

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import torch
 from torch import nn
 
-from phase_utils._check import function, instance, integer, scalar
+from phase_utils._check import function, instance, integer, one_of, scalar
 from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.penalties import penalty_of
@@ -190,3 +191,65 @@ class Watch:
         reading = Margin(loss, square, blind.value, margin, share, collapsed, cause)
         self.history.append(reading)
         return reading
+
+    def callback(self, library: str) -> Any:
+        """A callback that reads at the end of every epoch of a trainer of another library.
+
+        Parameters
+        ----------
+        library : {"lightning", "transformers"}
+            Lightning (`lightning` or `pytorch_lightning`), where margin, spread and blind loss are
+            logged, or the Trainer of transformers, where they enter `state.log_history`.
+
+        Returns
+        -------
+        callback
+            To be given to the trainer. The watch must be made of the module that is trained.
+
+        Raises
+        ------
+        ValueError
+            For another library.
+        ModuleNotFoundError
+            Where it is not installed.
+
+        Examples
+        --------
+        >>> import torch
+        >>> import phase_utils as pu
+        >>> x = torch.linspace(-1, 1, 20)[:, None]
+        >>> loss = torch.nn.functional.mse_loss
+        >>> watch = pu.Watch(torch.nn.Linear(1, 1), loss, (x, x), gamma=0.1)
+        >>> watch.callback("keras")
+        Traceback (most recent call last):
+        ValueError: library must be one of lightning, transformers, got 'keras'
+        """
+        one_of("library", library, ("lightning", "transformers"))
+
+        def read(model: nn.Module) -> dict[str, float]:
+            reading = self.read(model)
+            return {"margin": reading.margin, "spread": reading.spread, "blind": reading.blind}
+
+        if library == "lightning":
+            base: Any = _imported("lightning.pytorch", "pytorch_lightning").Callback
+
+            def on_train_epoch_end(*given: Any) -> None:  # self, trainer, module
+                given[-1].log_dict(read(given[-1]))
+
+            return type("WatchCallback", (base,), {"on_train_epoch_end": on_train_epoch_end})()
+        base = _imported("transformers").TrainerCallback
+
+        def on_epoch_end(*given: Any, model: nn.Module, **_: Any) -> None:  # self, args, state, ..
+            given[2].log_history.append({"epoch": given[2].epoch, **read(model)})
+
+        return type("WatchCallback", (base,), {"on_epoch_end": on_epoch_end})()
+
+
+def _imported(*choices: str) -> Any:
+    """The first of some modules that is installed."""
+    for name in choices:
+        try:
+            return import_module(name)
+        except ModuleNotFoundError:
+            continue
+    raise ModuleNotFoundError(f"Watch.callback needs the package {choices[-1].partition('.')[0]}")

@@ -1,5 +1,8 @@
 """Valid calls of what any torch module is asked."""
 
+import sys
+import types
+
 import torch
 
 import phase_utils as pu
@@ -31,6 +34,14 @@ from calls.base import (
 
 OTHER = labels("module")  # its outputs are all compared with the same y
 WEIGHED = {"gamma": NON_NEGATIVE, "loss": NON_NEGATIVE | {"-1"}}
+
+
+def trainer_of_others() -> str:
+    """The name of a library of which a stand-in is imported where it is not installed."""
+    stand_in = types.ModuleType("pytorch_lightning")
+    stand_in.Callback = object  # type: ignore[attr-defined]
+    sys.modules.setdefault("pytorch_lightning", stand_in)
+    return "lightning"
 
 
 def decaying(net: torch.nn.Module) -> torch.optim.Optimizer:
@@ -110,6 +121,13 @@ CALLS = {
     "Watch.read": Call(
         lambda: (pu.Watch(model(), squared, (X, Y), gamma=0.1).read, {"model": model()}),
         {"model": NOTHING},
+    ),
+    "Watch.callback": Call(
+        lambda: (
+            pu.Watch(model(), squared, (X, Y), gamma=0.1).callback,
+            {"library": trainer_of_others()},
+        ),
+        {"library": NOTHING},
     ),
     "Diagnosis.plot": Call(
         lambda: (
