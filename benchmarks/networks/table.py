@@ -97,6 +97,6 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 def tables(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str], list[list[str]]]]:
     """Captions, columns and cells of all tables, from the rows alone."""
     sets = [k for k in SEEDS if any(r["set"] == k for r in rows)]
-    made = [("How many", ["", *(f"{k} set" for k in sets)], summary(rows))]
+    made = [("How many", ["networks", *(f"{k} set" for k in sets)], summary(rows))]
     made += [(f"The {k} set", COLUMNS, [cells(r) for r in rows if r["set"] == k]) for k in sets]
     return made
