@@ -166,6 +166,26 @@ def test_bad_options(change):
         pu.diagnose(mlp(nn.Tanh), squared, (X, Y), **change)
 
 
+@pytest.mark.parametrize("activation", [nn.Tanh, nn.GELU])
+def test_the_bound_from_above_is_the_supremum_over_units_of_any_size(activation):
+    from scipy.special import ndtri
+
+    x = ndtri((np.arange(400) + 0.5) / 400)[:, None]
+    # the signal of the linear term is small: the best unit has weights far from zero
+    y = 0.3 * x - 0.4 * (x**3 - 3 * x) + 0.2 * (x**2 - 1)
+    y = y - y.mean()
+    model = nn.Sequential(
+        nn.Linear(1, 3, bias=False), activation(), nn.Linear(3, 1)
+    )  # fmt: skip
+    found = pu.diagnose(model, nn.functional.mse_loss, (x, y), **FAST)
+    v = np.concatenate([-np.geomspace(1e-3, 50, 20_000), np.geomspace(1e-3, 50, 20_000)])
+    h = activation()(torch.from_numpy(x * v)).numpy()
+    ratio = np.abs(np.mean(2 * y * h, axis=0)) / (2 * np.abs(v))
+    assert found.gamma_upper == pytest.approx(ratio.max(), rel=1e-5)
+    assert abs(v[ratio.argmax()]) > 0.1
+    assert found.gamma_coexistence <= found.gamma_upper
+
+
 def test_landau_says_first_where_the_cubic_form_stands_out_of_its_error_and_not_before():
     # C is proportional to E[y x^2]: y = x + c x^2 with c set by hand moves it through its error
     x = np.random.default_rng(1).normal(size=(200, 1))
@@ -229,7 +249,7 @@ def test_rounding_does_not_lift_an_ascent_above_a_continuous_transition(activati
 
 
 def test_a_large_problem_is_screened_on_a_part_and_finished_on_all_samples(monkeypatch):
-    from phase_utils.diagnosis import diagnose as module
+    from phase_utils.diagnosis import search as module
 
     x = np.concatenate([X] * 20)
     y = np.concatenate([Y] * 20)

@@ -12,6 +12,9 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import phase_utils as pu
+from phase_utils.diagnosis.blind import Reference
+from phase_utils.diagnosis.objective import Objective
+from phase_utils.diagnosis.penalties import penalty_of
 
 
 def seeded(seed=0):
@@ -146,6 +149,24 @@ def test_a_decayed_output_bias_makes_the_blind_loss_depend_on_gamma():
     blind = float((0.5 * x).square().mean()) + 0.64 * gamma / (1 + gamma)
     assert found.evidence.blind_loss == pytest.approx(blind, rel=1e-6)
     assert found.evidence.blind_square == pytest.approx((0.8 / (1 + gamma)) ** 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("slope", [1e-7, 1e-4, 1e-2, 1.0])
+def test_a_tie_with_the_blind_network_is_met_from_below(slope):
+    # the best blind network of mean m has F = v + m^2 gamma / (1 + gamma), R = (m / (1 + gamma))^2
+    x = torch.linspace(-1.7, 1.7, 40, dtype=torch.float64)[:, None]
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(1, 3, bias=False), nn.Linear(3, 1))
+    what = penalty_of(model, [k for k, _ in model.named_parameters()], None, None)
+    reference = Reference(Objective(model, F.mse_loss, (x, 0.5 * x + 0.8), what), 0.1)
+    v = float((0.5 * x).square().mean())
+    for gamma in (0.2, 0.7, 3.0):  # a line that is met there, hardly or clearly steeper than F
+        square = (0.8 / (1 + gamma)) ** 2 * (1 + slope)
+        loss = v + 0.64 * gamma / (1 + gamma) - gamma * square
+        found = reference.root(loss, square, gamma * (1 - min(0.5, slope / 10)))
+        assert found <= gamma
+        # F is known to its rounding, which a line that is hardly steeper feels most
+        assert gamma - found < 1e-7 * gamma + 1e-13 / (square - (0.8 / (1 + gamma)) ** 2)
 
 
 def test_l1_has_the_closed_form_of_one_path():

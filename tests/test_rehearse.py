@@ -80,13 +80,35 @@ def test_groups_schedules_batches_and_noise():
     assert len(stepped) == 4
 
 
-def test_a_run_that_diverges_has_not_collapsed():
+def test_a_run_that_diverges_has_neither_lived_nor_died():
     model = linear()
     sgd = torch.optim.SGD(model.parameters(), lr=50.0, weight_decay=0.01)
     found = pu.rehearse(model, F.mse_loss, (X, X), sgd, epochs=50, runs=2)
-    assert found.high == math.inf
+    assert (found.low, found.high) == (0, math.inf)
     assert np.isnan(found.loss).all()
-    assert "Every run lives" in str(found)
+    assert np.isnan(found.spread).all()
+    assert str(found).startswith("Every run diverged")
+
+
+def test_a_head_of_zeros_starts_blind_and_may_live():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1))
+    nn.init.zeros_(model[2].weight)
+    sgd = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9, weight_decay=0.01)
+    found = pu.rehearse(model, F.mse_loss, (X, X), sgd, epochs=200, precision=0.5)
+    assert 0.01 <= found.low < found.high < 4
+    assert found.spread.max() == 1
+    assert np.all((found.spread < 1e-3) == (found.decays >= found.high))
+
+
+def test_adamw_is_not_measured_by_the_landscape():
+    model = linear()
+    adamw = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.01)
+    diagnosis = pu.diagnose(model, F.mse_loss, (X, X), optimizer=adamw, starts=1)
+    assert diagnosis.weight_decay is None
+    found = pu.rehearse(model, F.mse_loss, (X, X), adamw, epochs=5, runs=2, diagnosis=diagnosis)
+    assert found.allowed is None
+    assert "landscape" not in str(found)
 
 
 @pytest.mark.parametrize(

@@ -50,15 +50,6 @@ class Ascent:
         """Whether sizes of tensors alone carry the bound off."""
         return bool(self.shrinking)
 
-    @property
-    def limit(self) -> float:
-        """The limit of the last three bounds by Aitken's extrapolation: no bound."""
-        values = [p[0] for p in self.path]
-        if len(values) < 4:
-            return self.gamma
-        a, b = values[-2] - values[-3], values[-1] - values[-2]
-        return values[-1] + b * b / (a - b) if 0 < b < 0.95 * a else values[-1]
-
 
 def ascend(
     objective: Objective,

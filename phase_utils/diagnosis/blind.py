@@ -12,7 +12,7 @@ AT_ONCE, FROM_FAR = 400, 600  # iterations of a minimisation that starts near, o
 AT_ONCE_NOISY, FROM_FAR_NOISY = 60, 150  # the same where an evaluation is a mean over draws
 USELESS = 1e-5  # decayed weights below it are tried at zero
 DOUBLINGS = 80  # steps of the search for a root
-SETTLED = 1e-5  # relative step at which a root has settled: its error is the square of that
+SETTLED = 1e-7  # relative width of the bracket of a root
 
 
 @dataclass(frozen=True)
@@ -75,28 +75,47 @@ class Reference:
     def root(self, loss: float, square: float, low: float) -> float:
         """The largest gamma at which l0 + gamma R <= F, given that it holds at `low`; inf if all.
 
-        F is concave: Newton's iteration comes from outside. What rounding may have added to the
-        difference of the losses is taken off: the root is to be a bound.
+        From below, to SETTLED: F is concave, so that a tangent of the difference ends above its
+        root and a chord below it. What rounding may have added to the difference of the losses is
+        taken off: the root is to be a bound.
         """
         blind = self.at(low)
         loss = loss + self.objective.rounding * abs(blind.value)
-        if loss + low * square >= blind.value:
+
+        def gap(gamma: float, blind: Blind) -> float:
+            return blind.value - loss - gamma * square
+
+        below = gap(low, blind)
+        if below <= 0:
             return low
-        gamma = low
+        gamma = first = low
         for _ in range(DOUBLINGS):
             if square <= blind.square * (1 + 1e-12) + 1e-300:  # still gaining: look further out
-                if gamma > 1e12 * low or blind.square < 1e-30:
+                if gamma > 1e12 * first or blind.square < 1e-30:
                     return math.inf
                 gamma *= 2
-                blind = self.at(gamma)
-                continue
-            new = gamma + (blind.value - loss - gamma * square) / (square - blind.square)
-            settled = self._constant is not None and gamma >= self._constant[0]
-            if settled or abs(new - gamma) < SETTLED * abs(new) or new > 1e12 * max(low, 1e-300):
-                return new
-            gamma = new
+            else:
+                gamma += gap(gamma, blind) / (square - blind.square)
+            if (self._constant is not None and low >= self._constant[0]) or gamma > 1e12 * first:
+                return gamma  # F is constant, the tangent is the difference itself
             blind = self.at(gamma)
-        return gamma
+            above = gap(gamma, blind)
+            if above >= 0:
+                low, below = gamma, above
+                if above <= self.objective.rounding * abs(blind.value):
+                    return low
+                continue
+            if gamma - low <= SETTLED * gamma:
+                return low
+            chord = low + (gamma - low) * below / (below - above)
+            there = gap(chord, self.at(chord))
+            if there > 0:
+                low, below = chord, there
+            else:  # F is known to no better than that: it ends above, like a tangent
+                gamma, blind = chord, self.at(chord)
+            if gamma - low <= SETTLED * gamma:
+                return low
+        return low
 
     def offer(self, weights: Array, gamma: float) -> bool:
         """Whether a learned network, made blind, is a better reference; it is then taken."""
@@ -115,11 +134,5 @@ class Reference:
         Standard deviation over the samples, in units of that of the network as it was given.
         """
 
-        def deviation(w: Array) -> float:
-            out = self.objective.output(w)
-            if out is None or len(out) < 2:
-                return 0.0
-            return float(out.double().reshape(len(out), -1).std(0).max())
-
-        own = deviation(self.objective.first)
-        return deviation(self.at(gamma).weights) / own if own > 0 else 0.0
+        own = self.objective.spread(self.objective.first)
+        return self.objective.spread(self.at(gamma).weights) / own if own > 0 else 0.0

@@ -19,21 +19,14 @@ PLAIN = "gamma multiplies |w|^2 of the decayed parameters; torch's weight_decay 
 class Penalty:
     """R = sum of factor times |w|^2 over `factors`, or `function` of the module (and its output).
 
-    unit : what gamma is, in words; `optimiser` and `scale` : its own weight_decay is
-        `scale` gamma, where one was given.
+    unit : what gamma is, in words; coupled : whether torch's weight_decay is 2 gamma.
     """
 
     factors: Mapping[str, float]
     function: Regulariser | None = None
     takes_output: bool = False
     unit: str = PLAIN
-    optimiser: str = ""
-    scale: float = 2.0
-
-    @property
-    def plain(self) -> bool:
-        """Whether all decayed parameters have the factor one."""
-        return self.function is None and set(self.factors.values()) == {1.0}
+    coupled: bool = True
 
 
 def penalty_of(
@@ -119,7 +112,7 @@ def _of_function(penalty: Any, trainable: Mapping[str, Tensor]) -> Penalty:
         penalty,
         len(arguments) == 2,
         "gamma multiplies your penalty",
-        scale=1.0,
+        coupled=False,
     )
 
 
@@ -150,9 +143,10 @@ def _of_optimizer(optimizer: Any, model: nn.Module, trainable: Mapping[str, Tens
     several = len({decays[k] for k in factors}) > 1
     group_text = " of its most decayed group" if several else ""
     unit = f"gamma = weight_decay/2 of {name}{group_text}"
-    if name in DECOUPLED or optimizer.defaults.get("decoupled_weight_decay", False):
+    apart = name in DECOUPLED or optimizer.defaults.get("decoupled_weight_decay", False)
+    if apart:
         unit = (
             f"{name} decays apart from the gradient: gamma is that of SGD or Adam, weight_decay/2"
             f"{group_text}; what {name} does is another question (adamw_fade)"
         )
-    return Penalty(factors, unit=unit, optimiser=name)
+    return Penalty(factors, unit=unit, coupled=not apart)

@@ -16,9 +16,10 @@ from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.penalties import Penalty, penalty_of
 from phase_utils.diagnosis.report import Diagnosis
 from phase_utils.diagnosis.samples import gather, leaves, mapped
+from phase_utils.diagnosis.seeing import caller
 from phase_utils.training.trials import LossFunction, copied
 
-BLIND = 1e-3  # spread of the output over the samples, of that at the start, below which it is blind
+BLIND = 1e-3  # spread of the output, of the largest seen, below which a run has died
 LADDER = 4.0  # factor between decays until one run lives and one dies
 MOST_RUNS = 1000
 Scheduler = Callable[[torch.optim.Optimizer], Any]
@@ -33,12 +34,13 @@ class Rehearsal:
     decays : (k,) array
         `weight_decay` of the most decayed group, ascending.
     spread : (k,) array
-        Spread of the output over the samples at the end, in units of that at the start.
+        Spread of the output over the samples at the end, in units of the largest seen, the start
+        included; nan where the run diverged, which is neither life nor death.
     loss : (k,) array
         Data loss at the end; nan where the run diverged.
     low, high : float
-        The largest decay below which all runs lived, and the smallest that died; 0 and inf where
-        there was none.
+        The largest decay of a run that lived below the smallest that died, and that; 0 and inf
+        where there was none.
     allowed : float or None
         The decay up to which the landscape allows learning, of the diagnosis that was given.
     warm : bool or None
@@ -58,6 +60,9 @@ class Rehearsal:
     warm_decay: float | None
 
     def __str__(self) -> str:
+        diverged = int(np.isnan(self.spread).sum())
+        if diverged == len(self.spread):
+            return "Every run diverged, whatever its decay: the learning rate is too large."
         if self.high == math.inf:
             lines = [f"Every run lives, up to weight_decay {self.low:.4g}."]
         elif self.low == 0:
@@ -67,6 +72,8 @@ class Rehearsal:
                 f"Your run dies between weight_decay {self.low:.4g} and {self.high:.4g}: its "
                 "output no longer depends on the input."
             ]
+        if diverged:
+            lines.append(f"{diverged} of {len(self.spread)} runs diverged, and count for neither.")
         if self.allowed is not None and math.isfinite(self.allowed) and self.high < math.inf:
             share = self.high / self.allowed
             lines.append(
@@ -181,25 +188,26 @@ def rehearse(
     while len(known) < runs:
         known[decay] = run(decay)
         bar.update()
-        low, high = _bracket(known)
-        if high == math.inf:
-            decay = low * LADDER
-        elif low == 0:
-            decay = high / LADDER
+        low, high = _bracket(known, run.first)
+        if low == 0:
+            decay = min(known) / LADDER
+        elif high == math.inf:
+            decay = max(known) * LADDER
         elif high / low - 1 <= precision:
             break
         else:
             decay = math.sqrt(low * high)
     bar.close()
-    low, high = _bracket(known)
+    low, high = _bracket(known, run.first)
+    largest = _largest(known, run.first)
     warm, tried = None, None
     if diagnosis is not None and allowed is not None and high < 0.9 * allowed < math.inf:
         tried = math.sqrt(high * allowed)
-        warm = run(tried, diagnosis.weights)[0] >= BLIND
+        warm = bool(run(tried, diagnosis.weights)[0] >= BLIND * largest)
     order = sorted(known)
     return Rehearsal(
         np.array(order),
-        np.array([known[d][0] for d in order]),
+        np.array([known[d][0] / largest if largest > 0 else 0.0 for d in order]),
         np.array([known[d][1] for d in order]),
         low,
         high,
@@ -209,10 +217,18 @@ def rehearse(
     )
 
 
-def _bracket(known: dict[float, tuple[float, float]]) -> tuple[float, float]:
-    """The largest decay below the first death, and the smallest that died."""
-    high = min((d for d, (spread, _) in known.items() if spread < BLIND), default=math.inf)
-    return max((d for d in known if d < high), default=0.0), high
+def _largest(known: dict[float, tuple[float, float]], first: float) -> float:
+    """The largest spread seen: a head of zeros, say, starts with none."""
+    return max([first, *(spread for spread, _ in known.values() if math.isfinite(spread))])
+
+
+def _bracket(known: dict[float, tuple[float, float]], first: float) -> tuple[float, float]:
+    """The largest decay that lived below the first death, and the smallest that died."""
+    limit = BLIND * _largest(known, first)
+    died = [d for d, (spread, _) in known.items() if spread <= 0 or spread < limit]
+    high = min(died, default=math.inf)
+    lived = [d for d, (spread, _) in known.items() if d < high and spread > 0 and spread >= limit]
+    return max(lived, default=0.0), high
 
 
 def _decay(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Penalty, float]:
@@ -258,12 +274,12 @@ class _Runs:
         self.loss_fn = copy.deepcopy(loss_fn)
         if isinstance(self.loss_fn, nn.Module):
             self.loss_fn = self.loss_fn.to(device=self.probe.device, dtype=own)
-        self.first = self._spread(model)
+        self.first = self.probe.spread(self.probe.of(model))
 
     def __call__(
         self, decay: float, weights: dict[str, Tensor] | None = None
     ) -> tuple[float, float]:
-        """Spread of the output at the end, in units of that at the start, and the data loss."""
+        """Spread of the output at the end, and the data loss."""
         model = copied(self.model).to(self.probe.device)
         if weights is not None:
             model.load_state_dict(weights, strict=False)
@@ -278,19 +294,20 @@ class _Runs:
                     optimizer.zero_grad()
                     loss = self._loss(model, rows)
                     if not loss.isfinite():
-                        return math.inf, math.nan  # diverged, which is not a collapse
+                        return math.nan, math.nan  # diverged, which is not a collapse
                     loss.backward()
                     optimizer.step()
                 if scheduler is not None:
                     scheduler.step()
-        return self._spread(model) / self.first, float(loss.detach())
+        spread = self.probe.spread(self.probe.of(model))
+        return (spread if math.isfinite(spread) else math.nan), float(loss.detach())
 
     def _loss(self, model: nn.Module, rows: Tensor) -> Tensor:
         x, y = self.x, self.y
         if len(rows) < self.count:
             rows = rows.to(self.probe.device)
             x, y = (mapped(lambda t: t[rows], v) for v in (x, y))
-        return self.loss_fn(self.probe.read(self.probe.caller(model)(x)), y)
+        return self.loss_fn(self.probe.read(caller(model, self.x)(x)), y)
 
     def _copy(self, model: nn.Module, decay: float) -> torch.optim.Optimizer:
         called = {id(p): k for k, p in self.model.named_parameters()}
@@ -304,14 +321,3 @@ class _Runs:
                 groups.append({**options, "params": chosen, "weight_decay": factor * decay})
         made: Any = type(self.optimizer)
         return cast("torch.optim.Optimizer", made(groups))
-
-    def _spread(self, model: nn.Module) -> float:
-        named = dict(model.named_parameters())
-        flat = torch.cat([named[k].detach().double().reshape(-1) for k in self.probe.names])
-        out = self.probe.output(self.probe.scaled(flat.cpu().numpy()))
-        if out is None or len(out) < 2:
-            raise ValueError("model must return a tensor with one row for each of several samples")
-        spread = float(out.double().reshape(len(out), -1).std(0).max())
-        if not math.isfinite(spread):
-            return math.inf
-        return spread

@@ -112,7 +112,8 @@ class Diagnosis:
     unit : str
         What gamma is, in words.
     weight_decay : float or None
-        gamma_coexistence as the `weight_decay` of an optimiser; None for a penalty of one's own.
+        gamma_coexistence as the `weight_decay` of an optimiser; None for a penalty of one's own,
+        and for an optimiser that decays apart from the gradient, as AdamW does.
     evidence : Evidence
         What this rests on.
     adamw : AdamWFade or None

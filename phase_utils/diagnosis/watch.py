@@ -166,8 +166,7 @@ class Watch:
             raise ValueError(
                 f"model must have the parameters of the watch, got none of {missing[0]}"
             )
-        flat = torch.cat([named[k].detach().double().reshape(-1) for k in self._objective.names])
-        weights = self._objective.scaled(flat.cpu().numpy())
+        weights = self._objective.of(model)
         loss, square = self._objective.values(weights)
         blind = self._blind
         # F is concave: its tangent at gamma lies above it
@@ -178,8 +177,7 @@ class Watch:
             margin = gain / (self.gamma * cost)
         else:
             margin = float("inf") if gain > 0 else 0.0
-        out = self._objective.output(weights)
-        spread = 0.0 if out is None else float(out.double().reshape(len(out), -1).std(0).max())
+        spread = self._objective.spread(weights)
         self._first, self._size = self._first or spread, self._size or square
         share = spread / self._first if self._first > 0 else 0.0
         collapsed = share < CONSTANT

@@ -2,6 +2,7 @@
 
 import sys
 import types
+from functools import cache
 
 import torch
 
@@ -42,6 +43,11 @@ def trainer_of_others() -> str:
     stand_in.Callback = object  # type: ignore[attr-defined]
     sys.modules.setdefault("pytorch_lightning", stand_in)
     return "lightning"
+
+
+@cache
+def diagnosis() -> pu.Diagnosis:
+    return pu.diagnose(model(), squared, (X, Y), starts=1, steps=3)
 
 
 def decaying(net: torch.nn.Module) -> torch.optim.Optimizer:
@@ -131,7 +137,7 @@ CALLS = {
     ),
     "Diagnosis.plot": Call(
         lambda: (
-            pu.diagnose(model(), squared, (X, Y), starts=1, steps=3).plot,
+            diagnosis().plot,
             {"axes": None},
         ),
         {"axes": NONE},
