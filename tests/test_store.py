@@ -406,8 +406,8 @@ def test_whatever_four_files_are_damaged_the_bits_are_the_same(finished, data):
         ({"noise_variance": 0.1}, "noise_variance is 0.0 there and 0.1 here"),
         ({"settings": pu.Settings(max_steps=9)}, "max_steps is 5000 there and 9 here$"),
         (
-            {"moments": pu.Moments(np.diag([1.0, 1, 1 + 1e-14]), MOMENTS.Exy, 1)},
-            "moments_sha256 is",
+            {"problem": pu.Moments(np.diag([1.0, 1, 1 + 1e-14]), MOMENTS.Exy, 1)},
+            "problem_sha256 is",
         ),
     ],
 )
@@ -415,7 +415,7 @@ def test_another_sweep_is_refused_and_the_difference_named(finished, trained, ch
     path, _ = finished
     before = files(path)
     with pytest.raises(ValueError, match=message):
-        pu.sweep(**{"moments": MOMENTS, **PLAN, **change}, store=path)
+        pu.sweep(**{"problem": MOMENTS, **PLAN, **change}, store=path)
     assert trained == []
     assert files(path) == before
 

@@ -62,7 +62,7 @@ def test_everything_has_a_name_and_a_unit(dataset):
 def test_attributes_say_how_the_numbers_came_about(dataset):
     attrs = dataset.attrs
     assert (attrs["width"], attrs["noise_variance"], attrs["device"]) == ("5", "0.4", "cpu")
-    assert attrs["moments"] == repr(MOMENTS)
+    assert attrs["problem"] == repr(MOMENTS)
     assert {k: attrs[k] for k in ("method", "tolerance", "memory")} == {
         "method": "lbfgs",
         "tolerance": 1e-10,
@@ -190,7 +190,7 @@ def test_progress_is_shown_on_request(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"moments": 3}, "moments must be a Moments or a ModuleProblem, got int"),
+        ({"problem": 3}, "problem must be a Moments or a ModuleProblem, got int"),
         ({"gamma": 0.1}, "gamma must have 1 dimensions"),
         ({"gamma": []}, "gamma must not be empty"),
         ({"gamma": [0.1, -1]}, "gamma must be >= 0, got -1"),
@@ -219,7 +219,18 @@ def test_bad_sweeps_are_refused_before_anything_is_trained(arguments, message, m
 
     monkeypatch.setattr(sweeps, "train", refuse)
     with pytest.raises(ValueError, match=message):
-        pu.sweep(**{"moments": MOMENTS, "gamma": [0.1], **arguments})
+        pu.sweep(**{"problem": MOMENTS, "gamma": [0.1], **arguments})
+
+
+def test_a_problem_is_taken_by_its_old_name_too():
+    plan = {"gamma": [0.1], "depth": 0, "seed": 0}
+    with pytest.warns(DeprecationWarning, match="moments is called problem now"):
+        old = pu.sweep(moments=MOMENTS, **plan)
+    assert old.identical(pu.sweep(problem=MOMENTS, **plan))
+    for both in ((MOMENTS,), ()):
+        named = {} if both else {"problem": MOMENTS}
+        with pytest.raises(ValueError, match="problem must be given once, got moments"):
+            pu.sweep(*both, **named, moments=MOMENTS, **plan)
 
 
 class Held(TorchDispatchMode):

@@ -1,12 +1,14 @@
 """Training sweeps: every depth, decay, initial scale and seed of a plan as a labelled dataset."""
 
 import hashlib
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import wraps
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -52,9 +54,28 @@ UNITS = {
     "steps": ("evaluations of loss and gradient", "1"),
 }
 
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 
+
+def _taking_moments(function: Callable[Given, Answer]) -> Callable[Given, Answer]:
+    """Take `problem` by its name of version 0.1.0 too, when it could only be moments."""
+
+    @wraps(function)
+    def taking(*args: Given.args, **kwargs: Given.kwargs) -> Answer:
+        if "moments" in kwargs:
+            if args or "problem" in kwargs:
+                raise ValueError("problem must be given once, got moments, its old name, as well")
+            warnings.warn("moments is called problem now", DeprecationWarning, stacklevel=2)
+            kwargs["problem"] = kwargs.pop("moments")
+        return function(*args, **kwargs)
+
+    return taking
+
+
+@_taking_moments
 def sweep(
-    moments: Moments | ModuleProblem,
+    problem: Moments | ModuleProblem,
     *,
     gamma: ArrayLike,
     depth: Integers = (0, 1, 2),
@@ -72,7 +93,7 @@ def sweep(
 
     Parameters
     ----------
-    moments : Moments or ModuleProblem
+    problem : Moments or ModuleProblem
         The data of linear networks; or a network on samples of its own, to be trained at all
         gammas, scales and seeds. Its `depth` is one number, a label; the widths are its own.
     gamma : (m,) array_like
@@ -131,6 +152,9 @@ def sweep(
     same hardware with the same number of threads give the same bits, stored or not, interrupted or
     not; Dask's workers have one thread unless told otherwise.
 
+    Until version 0.1.0 `problem` was called `moments`: that keyword still works, with a
+    DeprecationWarning.
+
     Examples
     --------
     >>> import phase_utils as pu
@@ -141,9 +165,9 @@ def sweep(
     """
     with brought_by("sweeps", "sweep"):  # before anything is trained
         import xarray  # noqa: F401
-    if not isinstance(moments, Moments | ModuleProblem):
+    if not isinstance(problem, Moments | ModuleProblem):
         raise ValueError(
-            f"moments must be a Moments or a ModuleProblem, got {kind(moments)}; "
+            f"problem must be a Moments or a ModuleProblem, got {kind(problem)}; "
             "ModuleProblem(model, loss_fn, (x, y)) makes one of a module"
         )
     progress = bar("progress", progress)
@@ -157,15 +181,15 @@ def sweep(
     if not isinstance(settings.learning_rate, float):
         raise ValueError("settings.learning_rate must be one number for a sweep, got several")
     place = devices.resolve(device)
-    networks = [_network(moments, int(D), width, noise_variance) for D in axes["depth"]]
-    if isinstance(moments, ModuleProblem) and len(networks) > 1:
+    networks = [_network(problem, int(D), width, noise_variance) for D in axes["depth"]]
+    if isinstance(problem, ModuleProblem) and len(networks) > 1:
         raise ValueError(f"depth must be one number for a ModuleProblem, got {axes['depth']}")
     client = checked_client(client)
     shape = tuple(len(axis) for axis in axes.values())
     plan = chunks.cut(shape, [_fitting(network, settings, place) for network in networks])
     attributes = {
-        "moments": repr(moments),
-        "moments_sha256": _sha256(moments),
+        "problem": repr(problem),
+        "problem_sha256": _sha256(problem),
         "width": str(width),
         "noise_variance": str(noise_variance),
         "device": str(place),

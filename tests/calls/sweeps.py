@@ -49,7 +49,7 @@ CALLS = {
         lambda: (
             pu.sweep,
             {
-                "moments": moments(),
+                "problem": moments(),
                 "gamma": [0.1],
                 "depth": [0, 1],
                 "width": 2,
@@ -61,7 +61,7 @@ CALLS = {
             },
         ),
         {
-            "moments": labels("Moments"),
+            "problem": labels("Moments"),
             "gamma": VECTOR | {"range(3)"},
             "depth": labels("0", "range(3)") | WHOLE,
             "width": NOTHING,
