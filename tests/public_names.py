@@ -33,6 +33,6 @@ def members(name: str, thing: Any) -> Iterator[str]:
 
 def of_chapters() -> Iterator[tuple[str, Any]]:
     """What runs chapters, which a page of its own describes."""
-    for name in pu.chapters._LIBRARY:
+    for name in pu.chapters._HOMES:
         if callable(thing := getattr(pu.chapters, name)):
             yield f"chapters.{name}", thing

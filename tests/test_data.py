@@ -8,6 +8,7 @@ import pytest
 import tables
 
 import phase_utils as pu
+from phase_utils.chapters.readers import standard
 
 
 def test_teacher_has_the_signal_of_figure_one_and_depends_on_the_seed():
@@ -65,7 +66,7 @@ def test_unfit_tables_are_refused(tmp_path, content, message):
 
 
 def test_more_inputs_than_their_moments_have_room_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(pu.data, "MOST_INPUTS", 2)
+    monkeypatch.setattr(standard, "MOST_INPUTS", 2)
     path = written(tmp_path, "a.csv", names="a,b,c,y")
     with pytest.raises(
         ValueError, match=r"a\.csv must have at most 2 inputs, got 3; choose by inp"

@@ -11,7 +11,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from phase_utils import chapters
-from phase_utils.chapters import grid, library
+from phase_utils.chapters import grid, grid_cells, running
 from phase_utils.chapters.command_line import main
 
 SPACED = np.linspace(0, 1, 3).tolist()
@@ -38,9 +38,9 @@ def ran(monkeypatch) -> list[dict]:
         error = "Traceback\nZeroDivisionError" if values.get("mode") == "fails" else ""
         state = "fail" if values.get("mode") == "wrong" else "pass"
         claims = ({"id": "Th-2", "state": "pass"}, {"id": "Th-2", "state": state})
-        return library.Executed((json.dumps(nb), json.dumps(nb)), claims, error, error)
+        return running.Executed((json.dumps(nb), json.dumps(nb)), claims, error, error)
 
-    monkeypatch.setattr(library, "execute", quick)
+    monkeypatch.setattr(running, "execute", quick)
     return calls
 
 
@@ -194,7 +194,7 @@ def test_another_source_package_or_data_file_is_another_run(folder, ran, tmp_pat
     assert [runs(), runs()] == [1, 0]
     demo_chapter.write(folder, demo_chapter.SOURCE + "\nOne more line.\n")
     assert [runs(), runs()] == [1, 0]
-    monkeypatch.setattr(grid, "_package", lambda: "changed")
+    monkeypatch.setattr(grid_cells, "_package", lambda: "changed")
     assert [runs(), runs()] == [1, 0]
 
 
@@ -219,14 +219,14 @@ def test_a_grid_on_dask(folder, capsys, tmp_path):
 
 
 def test_a_run_that_is_lost_is_one_failure(folder, ran, monkeypatch, capsys):
-    quick = library.execute
+    quick = running.execute
 
     def losing(chapter, values, **rest):
         if values["n"] == 1:
             raise MemoryError("no room")
         return quick(chapter, values, **rest)
 
-    monkeypatch.setattr(library, "execute", losing)
+    monkeypatch.setattr(running, "execute", losing)
     assert main(["grid", "demo", "-g", "n=1:3:3"], folder=folder) == 1
     assert [values["n"] for values in ran] == [2, 3]
     assert "A cell failed at n=1:\nMemoryError: no room" in capsys.readouterr().err

@@ -13,7 +13,7 @@ import demo_chapter
 import places
 import pytest
 
-from phase_utils import _files
+from phase_utils import _files, chapters
 from phase_utils.chapters import command_line, execution, export, library, scratch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -373,7 +373,7 @@ def test_a_chapter_is_called_by_number_name_or_both(folder, name):
 
 @pytest.mark.parametrize("name", ["0", "2", "001", "-1", "1.0", "١", "1_demo"])
 def test_another_number_is_no_chapter(folder, name):
-    with pytest.raises(library.ChapterError, match=r"no chapter .*: give a number or a name"):
+    with pytest.raises(chapters.ChapterError, match=r"no chapter .*: give a number or a name"):
         library.find(name, folder)
 
 

@@ -13,8 +13,8 @@ from phase_utils.chapters.errors import ChapterError
 from phase_utils.chapters.vocabulary import BOOK, TIERS, ranked
 
 if TYPE_CHECKING:
+    from phase_utils.chapters.chapter import Chapter
     from phase_utils.chapters.grid import Outcome
-    from phase_utils.chapters.library import Chapter
 
 EXIT_CELL, EXIT_USAGE, EXIT_CLAIMS, EXIT_WRITE, EXIT_BUSY, EXIT_STOPPED = 1, 2, 3, 4, 5, 130
 EXIT_CODES = """exit codes:
@@ -31,12 +31,17 @@ EXIT_CODES = """exit codes:
 def main(arguments: Sequence[str] | None = None, *, folder: Path | None = None) -> int:
     """Run the command and return its exit code.
 
-    Args:
-        arguments: the words of the command line; none takes those of the process.
-        folder: folder of the chapters; none takes the book's own.
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The words of the command line; default those of the process.
+    folder : Path, optional
+        Folder of the chapters; default the book's own.
 
-    Returns:
-        one of the codes that `phase-book --help` lists.
+    Returns
+    -------
+    int
+        One of the codes that `phase-book --help` lists.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -52,7 +57,7 @@ def _done(options: argparse.Namespace, folder: Path | None) -> int:
     """Do what the options ask for; the exit code."""
     try:
         with brought_by("book", "phase-book"):
-            from phase_utils.chapters import library  # noqa: F401
+            from phase_utils.chapters import running  # noqa: F401
     except ModuleNotFoundError as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
@@ -187,14 +192,14 @@ def _show(options: argparse.Namespace, folder: Path | None) -> int:
 
 
 def _run(options: argparse.Namespace, folder: Path | None) -> int:
-    from phase_utils.chapters import library
+    from phase_utils.chapters import library, running
 
     chapter = library.find(options.chapter, folder)
     try:
         given = _given(options.parameter, chapter)
     except ValueError as error:
         raise ChapterError(str(error)) from None
-    done = library.run(
+    done = running.run(
         chapter.name,
         given,
         tier=options.tier,

@@ -1,8 +1,7 @@
 """Data for the chapters: an exact teacher, two real data sets, or a user's own file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import isqrt
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,12 @@ import numpy as np
 
 from phase_utils._check import Array, integer, listing, one_of, text
 from phase_utils._check import shown as brief
-from phase_utils._files import local_file, local_path
 from phase_utils.chapters import plain_markdown
-from phase_utils.chapters.parameters import DATA_FILES, DATA_SUFFIXES, suggestion
-from phase_utils.chapters.readers import archives, tables
+from phase_utils.chapters.readers import tables
+from phase_utils.chapters.readers.standard import unit_deviations
+from phase_utils.chapters.sources import BUILT_IN, read, read_pair
 from phase_utils.chapters.words import counted
 from phase_utils.theory.moments import Moments
-
-BUILT_IN = ("teacher", "diabetes", "digits")
-MOST_INPUTS = isqrt(tables.MOST_BYTES // 8)  # so many have a matrix of second moments of that size
-NO_SPREAD = 16 * np.finfo(float).eps  # a column whose values differ less, relatively, is constant
 
 
 @dataclass(frozen=True)
@@ -103,7 +98,7 @@ def load(
     (10, 442)
     """
     seed = integer("seed", seed, minimum=0)
-    samples = _read(data, tables.select(target, inputs, drop), BUILT_IN)
+    samples = read(data, tables.select(target, inputs, drop), BUILT_IN)
     return _task(data if samples is None else Path(data).name, samples, seed)
 
 
@@ -174,7 +169,7 @@ def pair(
     ['teacher', 'diabetes']
     """
     seed = integer("seed", seed, minimum=0)
-    found = _read_pair(data, compare, target, compare_target, inputs, drop, BUILT_IN)
+    found = read_pair(data, compare, target, compare_target, inputs, drop, BUILT_IN)
     return {name: _task(name, samples, seed) for name, samples in found.items()}
 
 
@@ -271,7 +266,7 @@ def check(
         As `pair`.
     """
     known = (*BUILT_IN, *listing("also", also))
-    _read_pair(data, compare, target, compare_target, inputs, drop, known)
+    read_pair(data, compare, target, compare_target, inputs, drop, known)
 
 
 def _tasks(tasks: Any) -> Mapping[str, Task]:
@@ -280,115 +275,6 @@ def _tasks(tasks: Any) -> Mapping[str, Task]:
     for name in tasks:
         text("every name of tasks", name)
     return tasks
-
-
-def _read_pair(
-    data: str,
-    compare: str,
-    target: str,
-    compare_target: str,
-    inputs: Sequence[str],
-    drop: Sequence[str],
-    known: Sequence[str],
-) -> dict[str, tables.Samples | None]:
-    """What the tasks of `pair` are made of, by their names."""
-    first = _read(data, tables.select(target, inputs, drop), known)
-    compare, compare_target = text("compare", compare), text("compare_target", compare_target)
-    if compare_target and compare in ("none", *known):
-        raise ValueError(
-            f"compare_target names the label in a file, but compare is {brief(compare)}, "
-            f"got {brief(compare_target)}"
-        )
-    same = _same(data, compare, known)
-    name = data if first is None else Path(data).name
-    if compare == "none" or (same and (first is None or compare_target in ("", first.label))):
-        return {name: first}
-    columns = (inputs, drop) if same else ((), ())
-    second = _read(compare, tables.select(compare_target, *columns, of="compare"), known)
-    names = (name, compare if second is None else Path(compare).name)
-    if same and first is not None and second is not None:
-        names = (f"{name} ({first.label})", f"{name} ({second.label})")
-    elif names[0] == names[1]:
-        names = _told_apart(Path(data), Path(compare))
-    return dict(zip(names, (first, second), strict=True))
-
-
-def _same(data: str, compare: str, known: Sequence[str]) -> bool:
-    """Whether both name the same data, however a path is written."""
-    if data in known or compare in ("none", *known) or not _may_be_a_file(compare):
-        return data == compare
-    one, other = local_path("data", data), local_path("compare", compare)
-    return one.is_file() and other.is_file() and one.samefile(other)
-
-
-def _told_apart(one: Path, other: Path) -> tuple[str, str]:
-    """The ends of two different paths, with as many folders as tell them apart."""
-    parts = [path.expanduser().resolve().parts[1:] for path in (one, other)]
-    first, second = one.name, other.name
-    length = 1
-    while first == second:
-        length += 1
-        first, second = ("/".join(path[-length:]) for path in parts)
-    return first, second
-
-
-def _read(data: str, selection: tables.Selection, known: Sequence[str]) -> tables.Samples | None:
-    """The standardised samples of a file; None for the `known` names of data that are built in."""
-    argument = selection.of
-    if isinstance(data, str) and data in known:
-        for name, chosen in selection.named().items():
-            if chosen:
-                raise ValueError(
-                    f"{name} chooses from a file, but {argument} is {data!r}, which is built in, "
-                    f"got {brief(', '.join(chosen))}"
-                )
-        return None
-    if not _may_be_a_file(data):
-        raise ValueError(
-            f"{argument} must be {', '.join(known)}, or {DATA_FILES}, got {brief(data)}"
-            f"{suggestion(brief(data), known)}"
-        )
-    path = local_file(argument, data)
-    reader = archives if path.suffix.lower() == ".npz" else tables
-    return _standardised(path.name, reader.read(path, selection))
-
-
-def _may_be_a_file(data: Any) -> bool:
-    return isinstance(data, str) and data.lower().endswith(DATA_SUFFIXES)
-
-
-def _standardised(file: str, samples: tables.Samples) -> tables.Samples:
-    """The samples in units of their deviations, without the inputs that are constant."""
-    n, d = samples.x.shape
-    if n < 2:
-        raise ValueError(f"{file} must have at least 2 rows, got {n}")
-    if d > MOST_INPUTS:
-        raise ValueError(
-            f"{file} must have at most {MOST_INPUTS} inputs, got {d}; choose by inputs"
-        )
-    x, y = _scaled(samples.x), _scaled(samples.y)
-    varying = np.ptp(x, axis=0) > NO_SPREAD
-    if np.ptp(y) <= NO_SPREAD:
-        raise ValueError(
-            f"{file}: the label {samples.label!r} must vary, got {samples.y[0]:g} in every row"
-        )
-    if not varying.any():
-        raise ValueError(f"{file}: an input must vary, got constant columns only")
-    notes = list(samples.notes)
-    if not varying.all():
-        constant = [samples.inputs[i] for i in np.flatnonzero(~varying)]
-        notes.append(tables.in_words("constant column", constant))
-    return replace(samples, x=_unit(x[:, varying]), y=_unit(y), notes=tuple(notes))
-
-
-def _scaled(values: Array) -> Array:
-    """Columns in units of a power of two, exactly, so that no square is too large or too small."""
-    exponents = np.frexp(np.abs(values).max(axis=0))[1]
-    return np.ldexp(values, -exponents)
-
-
-def _unit(values: Array) -> Array:
-    return (values - values.mean(axis=0)) / values.std(axis=0)
 
 
 def _task(name: str, samples: tables.Samples | None, seed: int) -> Task:
@@ -420,7 +306,7 @@ def _sklearn(name: str) -> Task:
     from sklearn.datasets import load_diabetes, load_digits
 
     if name == "diabetes":
-        x, y = map(_unit, load_diabetes(return_X_y=True, scaled=False))
+        x, y = map(unit_deviations, load_diabetes(return_X_y=True, scaled=False))
         text = "diabetes progression, 442 patients, 10 standardised measurements"
     else:
         pixels, digit = load_digits(return_X_y=True)

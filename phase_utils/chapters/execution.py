@@ -38,18 +38,28 @@ def execute(
 
     The kernel is the ipykernel of the running interpreter, whatever kernels are installed.
 
-    Args:
-        nb: a notebook; it is not changed.
-        parameters: values by name, already checked.
-        timeout: seconds that one cell may take; then the kernel is killed.
-        progress: label of a progress bar over the cells on stderr; no bar where empty.
+    Parameters
+    ----------
+    nb : NotebookNode
+        Not changed.
+    parameters : dict
+        Values by name, already checked.
+    timeout : int
+        Seconds that one cell may take; then the kernel is killed.
+    progress : str
+        Label of a progress bar over the cells on stderr; no bar where empty.
 
-    Returns:
-        the executed notebook, free of absolute paths, and the last lines of its error ('' if none).
-        After a failing cell the notebook holds all that ran before it.
+    Returns
+    -------
+    nb : NotebookNode
+        As executed, free of absolute paths; after a failing cell it holds all that ran before it.
+    error : str
+        The last lines of its error, empty if there was none.
 
-    Raises:
-        NotWritten: there is no room for temporary files; an OSError.
+    Raises
+    ------
+    NotWritten
+        There is no room for temporary files; an OSError.
     """
     import nbformat
     import papermill

@@ -1,19 +1,15 @@
 """A chapter run over a product grid of its parameters, resumable, with one index page.
 
-Each cell of the grid has a folder named by all that its outcome depends on: the chapter's source,
-the package, its parameters, and the data file if they name one. `cell.json`, written last, says
-that it is done; a cell in which nothing failed to execute is not run again. One grid at a time
-works in a folder.
+`grid_cells` says where a cell is kept and when it is not run again. One grid at a time works in a
+folder.
 """
 
 import ast
-import hashlib
-import json
 import traceback
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -22,16 +18,15 @@ from typing import Any
 import numpy as np
 
 from phase_utils._check import bar, instance, shown
-from phase_utils._files import NotWritten, write_atomic, write_together
-from phase_utils.chapters import grid_page, library, results
+from phase_utils._files import NotWritten, write_atomic
+from phase_utils.chapters import grid_cells, grid_page, library, results, running
+from phase_utils.chapters.chapter import Chapter, checked_parameters
 from phase_utils.chapters.errors import ChapterError, Interrupted
 from phase_utils.chapters.execution import TIMEOUT
-from phase_utils.chapters.library import Chapter
 from phase_utils.chapters.parameters import Parameter, check_names
 from phase_utils.chapters.vocabulary import failing
 from phase_utils.sweeps.workers import checked_client, completed
 
-RECORD = "cell.json"
 MOST_CELLS, LONGEST_TEXT = 100_000, 100_000
 
 
@@ -150,7 +145,7 @@ def plan(
     ChapterError
         For a name or value that the chapter does not allow, or that is given twice.
     """
-    given = library.checked_parameters(parameters)
+    given = checked_parameters(parameters)
     instance("chapter", chapter, Chapter, "a Chapter, as chapters.find returns it")
     axes = _axes(axes)
     try:
@@ -163,7 +158,7 @@ def plan(
     cells = []
     for chosen in product(*axes.values()):
         values = chapter.values({**given, **dict(zip(axes, chosen, strict=True))}, tier)
-        cells.append(Cell(_key(chapter, values), values))
+        cells.append(Cell(grid_cells.key(chapter, values), values))
     chapter.check_data(*(cell.values for cell in cells))
     return cells
 
@@ -238,21 +233,32 @@ def run(
     """
     chapter, progress = library.find(name, folder), bar("progress", progress)
     cells = plan(chapter, axes, parameters, tier)
-    client, timeout = checked_client(client), library.checked_timeout(timeout)
-    library.check_export()
+    client, timeout = checked_client(client), running.checked_timeout(timeout)
+    running.check_export()
     with results.reserved(out, "grid", chapter.name) as place:
         for left in (*place.glob(".index.html.*"), *place.glob("*/.*")):
             left.unlink()  # of a grid that was killed
-        outcomes = {cell.key: done for cell in cells if (done := _done(place, chapter, cell))}
+        outcomes = {}
+        for cell in cells:
+            if (claims := grid_cells.done(place / cell.key, chapter)) is not None:
+                outcomes[cell.key] = Outcome(cell, claims, ran=False)
         own = chapter.path.parent if folder is not None else None
-        work = (chapter.name, own, _source(chapter), timeout)
+        work = (chapter.name, own, grid_cells.version(chapter), timeout)
         page = partial(_write_page, place, chapter, list(axes), cells, outcomes)
         page()
         try:
             with closing(_ran(work, cells, outcomes, client, progress)) as ran:
                 for outcome, files in ran:
-                    _keep(place, chapter, outcome, files)
-                    outcomes[outcome.cell.key] = outcome
+                    key, ended = (
+                        outcome.cell.key,
+                        {
+                            "chapter": chapter.name,
+                            "parameters": outcome.cell.values,
+                            "claims": outcome.claims,
+                        },
+                    )
+                    grid_cells.keep(place / key, files, None if outcome.error else ended)
+                    outcomes[key] = outcome
                     page()
         except (KeyboardInterrupt, NotWritten) as stopped:
             count = sum(not outcome.error for outcome in outcomes.values())
@@ -299,39 +305,10 @@ def _executed(work: tuple[str, Path | None, str, int], cell: Cell) -> tuple[Any,
     """Run one cell of a grid: its files by name, its claims, its error."""
     name, folder, source, timeout = work
     chapter = library.find(name, folder)
-    if _source(chapter) != source:
+    if grid_cells.version(chapter) != source:
         raise ChapterError(f"the worker has another version of {name} or of the package")
-    done = library.execute(chapter, cell.values, timeout=timeout)
+    done = running.execute(chapter, cell.values, timeout=timeout)
     return dict(zip(chapter.files, done.files, strict=True)), done.claims, done.traceback
-
-
-def _keep(out: Path, chapter: Chapter, outcome: Outcome, files: Mapping[str, str]) -> None:
-    place = out / outcome.cell.key
-    place.mkdir(exist_ok=True)
-    (place / RECORD).unlink(missing_ok=True)
-    write_together({place / name: text for name, text in files.items()})
-    if outcome.error:
-        return
-    record = {
-        "chapter": chapter.name,
-        "parameters": outcome.cell.values,
-        "claims": outcome.claims,
-        "files": {name: _sha256(text.encode()) for name, text in files.items()},
-    }
-    write_atomic(place / RECORD, json.dumps(record, indent=1) + "\n")
-
-
-def _done(out: Path, chapter: Chapter, cell: Cell) -> Outcome | None:
-    """The outcome of a cell that finished before; None where it did not, or a file has changed."""
-    place = out / cell.key
-    try:
-        record = json.loads((place / RECORD).read_text(encoding="utf-8"))
-        found = {name: _sha256((place / name).read_bytes()) for name in chapter.files}
-        if record["files"] != found or not all(isinstance(c, dict) for c in record["claims"]):
-            return None
-        return Outcome(cell, tuple(record["claims"]), ran=False)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _write_page(
@@ -368,29 +345,3 @@ def _spaced(parameter: Parameter, text: str, rule: str) -> list[Any]:
     if parameter.kind == "int" and all(value == round(value) for value in values):
         return [round(value) for value in values]
     return values
-
-
-def _key(chapter: Chapter, values: Mapping[str, Any]) -> str:
-    data = {
-        p.name: _sha256(Path(values[p.name]).read_bytes())
-        for p in chapter.parameters
-        if "path" in p.choices and p.name in values and values[p.name] not in p.choices
-    }
-    return _sha256(json.dumps([_source(chapter), values, data], sort_keys=True).encode())[:16]
-
-
-def _source(chapter: Chapter) -> str:
-    return _sha256(chapter.path.read_bytes() + _package().encode())
-
-
-@cache
-def _package() -> str:
-    """A hash of the package's own files: a chapter run with other code is another run."""
-    root = Path(__file__).parents[1]
-    files = sorted(f for f in root.rglob("*") if f.suffix in (".py", ".toml"))
-    parts = [f"{f.relative_to(root).as_posix()} {_sha256(f.read_bytes())}" for f in files]
-    return _sha256("\n".join(parts).encode())
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -1,185 +1,26 @@
-"""The chapters of the book as things that can be listed, described and run with other parameters.
+"""The chapters of the book, listed and found.
 
 A chapter is called by its number, its name or both (`6`, `06`, `depth_two_and_more`,
-`06_depth_two_and_more`), and never by a path. Everything about a run is checked before its first
-cell executes.
+`06_depth_two_and_more`), and never by a path.
 """
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
 
-from phase_utils._check import flag, integer, shown
-from phase_utils._files import local_path, recover, write_together
-from phase_utils.chapters import data, execution, export, results
-from phase_utils.chapters.errors import ChapterError, Interrupted
-from phase_utils.chapters.parameters import Parameter, check_values, parse_cell, suggestion
-from phase_utils.chapters.vocabulary import PAPER, SMOKE, TIERS, failing
+from phase_utils._check import shown
+from phase_utils._files import local_path
+from phase_utils.chapters import export
+from phase_utils.chapters.chapter import Chapter, read_source
+from phase_utils.chapters.errors import ChapterError
+from phase_utils.chapters.parameters import check_values, parse_cell, suggestion
+from phase_utils.chapters.vocabulary import PAPER, SMOKE
 
 LONGEST_NAME = 200
-_OF_DATA = ("data", "compare", "target", "compare_target", "inputs", "drop")
 _FILE = re.compile(r"(\d\d)_([a-z0-9_]+)\.md")
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """A chapter, as `find` returns it.
-
-    Attributes
-    ----------
-    name : str
-        With its number.
-    number : int
-        In reading order.
-    title : str
-        Its heading.
-    path : Path
-        Its source.
-    parameters : tuple of Parameter
-        What its parameters cell declares.
-    tiers : dict
-        The parameters that each tier sets, by name of the tier.
-    """
-
-    name: str
-    number: int
-    title: str
-    path: Path
-    parameters: tuple[Parameter, ...]
-    tiers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    @property
-    def files(self) -> tuple[str, str]:
-        """The names of the notebook and the page that a run leaves."""
-        return f"{self.name}.ipynb", f"{self.name}.html"
-
-    def notebook(self) -> NotebookNode:
-        """Return the chapter as a notebook without outputs.
-
-        Returns
-        -------
-        NotebookNode
-            Read anew from its source.
-        """
-        return _read(self.path)
-
-    def values(
-        self, parameters: Mapping[str, Any] | None = None, tier: str | None = None
-    ) -> dict[str, Any]:
-        """Return the checked parameters of a run: what is given wins over what the tier sets.
-
-        Parameters
-        ----------
-        parameters : dict, optional
-            Values by name; `tier` among them is the same as the argument.
-        tier : {"smoke", "book", "paper"}, optional
-            "book" is the chapter's own defaults; none leaves the defaults.
-
-        Returns
-        -------
-        dict
-            Those that a run sets.
-
-        Raises
-        ------
-        ChapterError
-            For an unknown name, a value of the wrong type, out of range or not a choice.
-        """
-        given = checked_parameters(parameters)
-        named = given.pop("tier", tier)
-        for value in (tier, named):
-            if value is not None and not (isinstance(value, str) and value in TIERS):
-                raise ChapterError(f"tier must be one of {', '.join(TIERS)}, got {shown(value)}")
-        if tier is not None and named != tier:
-            raise ChapterError(f"tier is given twice: {tier!r} and {named!r}")
-        tier = named
-        wanted = {}
-        if tier is not None:
-            wanted = {"tier": tier, **self.tiers.get(tier, {})}
-        try:
-            return check_values({**wanted, **given}, self.parameters)
-        except ValueError as error:
-            raise ChapterError(f"{self.name}: {error}") from None
-
-    def check_data(self, *runs: Mapping[str, Any]) -> None:
-        """Read the files that runs with these values name.
-
-        Parameters
-        ----------
-        *runs : dict
-            Values of parameters, one for each run.
-
-        Raises
-        ------
-        ChapterError
-            For data that do not fit.
-        """
-        values = [self.values(given) for given in runs]
-        by_name = {p.name: p for p in self.parameters}
-        named = [by_name[name] for name in _OF_DATA if name in by_name]
-        if "data" not in by_name:
-            return
-        also = [choice for choice in by_name["data"].choices if choice != "path"]
-        chosen = {
-            repr(c): c for c in ({p.name: v.get(p.name, p.default) for p in named} for v in values)
-        }
-        try:
-            for arguments in chosen.values():
-                data.check(**arguments, also=also)
-        except ValueError as error:
-            raise ChapterError(f"{self.name}: {error}") from None
-
-
-@dataclass(frozen=True)
-class Executed:
-    """An executed chapter.
-
-    Attributes
-    ----------
-    files : tuple of str
-        Contents of the notebook and of the page.
-    claims : tuple of dict
-        What was claimed in it.
-    error : str
-        The last lines of the traceback, empty if nothing failed.
-    traceback : str
-        All of it.
-    """
-
-    files: tuple[str, str]
-    claims: tuple[Mapping[str, Any], ...]
-    error: str
-    traceback: str
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run left.
-
-    Attributes
-    ----------
-    notebook, html : Path
-        Its two files.
-    claims : tuple of dict
-        What was claimed in it.
-    error : str
-        The last lines of its error, empty if there was none.
-    """
-
-    notebook: Path
-    html: Path
-    claims: tuple[Mapping[str, Any], ...]
-    error: str
-
-    @property
-    def failing(self) -> tuple[str, ...]:
-        """The ids of the claims that failed, in order, each once."""
-        return failing(self.claims)
 
 
 def default_folder() -> Path:
@@ -202,15 +43,6 @@ def default_folder() -> Path:
     raise ChapterError("the chapters are not installed with this package")
 
 
-def checked_parameters(parameters: Any) -> dict[str, Any]:
-    """Return the parameters of a run by name, or raise ChapterError."""
-    if parameters is None:
-        return {}
-    if not isinstance(parameters, Mapping) or not all(isinstance(k, str) for k in parameters):
-        raise ChapterError(f"parameters must be a dict of values by name, got {shown(parameters)}")
-    return dict(parameters)
-
-
 def checked_folder(folder: Any) -> Path:
     """Return the folder of the chapters, the book's own for None, or raise ChapterError."""
     if folder is None:
@@ -223,14 +55,6 @@ def checked_folder(folder: Any) -> Path:
     if not is_folder:
         raise ChapterError(f"folder must be a folder of chapters, got {shown(str(folder))}")
     return place
-
-
-def checked_timeout(timeout: Any) -> int:
-    """Return the seconds that a cell may take, or raise ChapterError."""
-    try:
-        return integer("timeout", timeout, minimum=1, maximum=10**7)
-    except ValueError as error:
-        raise ChapterError(str(error)) from None
 
 
 def names(folder: str | Path | None = None) -> list[str]:
@@ -296,7 +120,7 @@ def find(name: str, folder: str | Path | None = None) -> Chapter:
             f"{suggestion(Path(name).stem, [*known, *short])}"
         )
     path = folder / f"{stem}.md"
-    nb = _read(path)
+    nb = read_source(path)
     try:
         chapter = Chapter(
             name=stem,
@@ -352,129 +176,6 @@ def tiers(folder: str | Path | None = None) -> dict[str, dict[str, dict[str, Any
             if "tier" in values:
                 raise ChapterError(f"tiers.toml, [{chapter}.{tier}]: tier is set by itself")
     return table
-
-
-def run(
-    name: str,
-    parameters: Mapping[str, Any] | None = None,
-    *,
-    tier: str | None = None,
-    out: str | Path = "runs",
-    folder: str | Path | None = None,
-    timeout: int = execution.TIMEOUT,
-    progress: bool = True,
-) -> Run:
-    """Execute a chapter and leave `out`/NN_name.ipynb and `out`/NN_name.html.
-
-    The kernel works in the current directory. Both files appear complete or not at all; after a
-    failing cell they hold what ran before it. Nothing in them is an absolute path.
-
-    Parameters
-    ----------
-    name : str
-        The chapter: its number, its name, or both.
-    parameters : dict, optional
-        Values by name; they win over the tier's.
-    tier : {"smoke", "book", "paper"}, optional
-        Size of the run; default that of the chapter.
-    out : str or Path
-        Folder of the results, created where missing; `~` is the home directory.
-    folder : Path, optional
-        Folder of the chapters; default the book's own.
-    timeout : int
-        Seconds that one cell may take, 1 to 10^7; default six hours. One that takes longer fails.
-    progress : bool
-        Show a progress bar over the cells on stderr.
-
-    Returns
-    -------
-    Run
-        The two files, the claims, and the error if a cell failed.
-
-    Raises
-    ------
-    ChapterError
-        Anything that was asked for is unknown or not allowed; nothing has run then.
-    Busy
-        Another process runs the chapter into the same folder; nothing has run then.
-    NotWritten
-        The disk is full, for instance; an OSError that names the file.
-    Interrupted
-        Stopped from the keyboard; the files are as they were before.
-    """
-    chapter = find(name, folder)
-    values = chapter.values(parameters, tier)
-    timeout, progress = checked_timeout(timeout), flag("progress", progress)
-    chapter.check_data(values)
-    check_export()
-    with results.reserved(out, chapter.name) as place:
-        paths = [place / file for file in chapter.files]
-        for path in paths:
-            if path.is_dir():
-                raise ChapterError(f"out must have room for {path.name}, but {path} is a folder")
-        recover(paths)
-        try:
-            done = execute(chapter, values, timeout=timeout, progress=progress)
-            write_together(dict(zip(paths, done.files, strict=True)))
-        except KeyboardInterrupt:
-            raise Interrupted(f"nothing of this run is kept, run {chapter.name} again") from None
-    return Run(paths[0], paths[1], done.claims, done.error)
-
-
-def check_export() -> None:
-    """Raise ChapterError where a page could not be made of a chapter that has run."""
-    try:
-        export.mathjax()
-    except RuntimeError as error:
-        raise ChapterError(str(error)) from None
-
-
-def execute(
-    chapter: Chapter,
-    values: Mapping[str, Any],
-    *,
-    timeout: int = execution.TIMEOUT,
-    progress: bool = False,
-) -> Executed:
-    """Execute a chapter with checked values, and write nothing.
-
-    Parameters
-    ----------
-    chapter : Chapter
-        As `find` returns it.
-    values : dict
-        As `Chapter.values` returns them.
-    timeout : int
-        Seconds that one cell may take.
-    progress : bool
-        Show a progress bar over the cells on stderr.
-
-    Returns
-    -------
-    Executed
-        What it left.
-    """
-    nb, error = execution.execute(
-        chapter.notebook(),
-        values,
-        timeout=timeout,
-        progress=chapter.name if progress else "",
-    )
-    shown = export.readable(nb)
-    return Executed(
-        files=(execution.written(shown), export.to_html(shown)),
-        claims=tuple(execution.claims(nb)),
-        error=error,
-        # a kernel that died leaves no traceback
-        traceback=error and (execution.tracebacks(nb) or error),
-    )
-
-
-def _read(path: Path) -> NotebookNode:
-    import jupytext
-
-    nb: NotebookNode = jupytext.read(path)
-    return nb
 
 
 def _title(nb: NotebookNode) -> str:

@@ -15,10 +15,14 @@ def reserved(out: str | Path, *names: str) -> Iterator[Path]:
     The folder is made where it is missing, and taken away where nothing is left in it afterwards.
     `~` is the home directory.
 
-    Raises:
-        ChapterError: `out` is no folder, or nothing can be written in it.
-        Busy: another process has reserved one of the names.
-        NotWritten: the disk is full.
+    Raises
+    ------
+    ChapterError
+        `out` is no folder, or nothing can be written in it.
+    Busy
+        Another process has reserved one of the names.
+    NotWritten
+        The disk is full.
     """
     try:
         place = local_path("out", out)

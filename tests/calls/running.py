@@ -8,8 +8,8 @@ import pytest
 
 import phase_utils as pu
 from calls.base import FLAG, NONE, NOTHING, Call, Inside, labels
-from phase_utils.chapters import library
-from phase_utils.chapters.library import Executed
+from phase_utils.chapters import running
+from phase_utils.chapters.running import Executed
 
 PLACE = labels("'x'", "'1'", "Path")
 
@@ -28,7 +28,7 @@ def dry(function: Callable[..., Any]) -> Any:
     @wraps(function)
     def called(*args: Any, **options: Any) -> Any:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(library, "execute", executed)
+            patch.setattr(running, "execute", executed)
             return function(*args, **options)
 
     return called

@@ -18,10 +18,10 @@ from phase_utils.chapters import (
     export,
     grid,
     grid_page,
-    library,
     live_scripts,
     policy,
     provenance,
+    running,
 )
 
 # each would run where it is taken for markup, an attribute, a formula or a script
@@ -151,9 +151,9 @@ def test_an_index_of_runs_shows_every_payload_as_text(browser, tmp_path, monkeyp
 
     def execute(_, values, **_options):
         error = values["target"] if values["target"] in PAYLOADS[::2] else ""
-        return library.Executed(("{}", "<p>"), ({"id": "Eq-1", "state": "pass"},), error, error)
+        return running.Executed(("{}", "<p>"), ({"id": "Eq-1", "state": "pass"},), error, error)
 
-    monkeypatch.setattr(library, "execute", execute)
+    monkeypatch.setattr(running, "execute", execute)
     with Path("all.csv").open("w", newline="") as file:
         csv.writer(file).writerows([PAYLOADS, range(10), range(1, 11), [k**2 for k in range(10)]])
     run = {"name": "demo", "axes": {"target": PAYLOADS, "data": ["all.csv"]}, "folder": folder}
@@ -179,9 +179,9 @@ def test_claims_that_are_none_make_a_run_be_done_again(tmp_path, monkeypatch):
 
     def execute(_, values, **_options):
         ran.append(values)
-        return library.Executed(("{}", "<p>"), ({"id": "Eq-1", "state": "pass"},), "", "")
+        return running.Executed(("{}", "<p>"), ({"id": "Eq-1", "state": "pass"},), "", "")
 
-    monkeypatch.setattr(library, "execute", execute)
+    monkeypatch.setattr(running, "execute", execute)
     for claimed in (None, ["pass"], "pass", 3, {"id": "Eq-1"}):
         for record in Path("runs").glob("*/cell.json"):
             record.write_text(json.dumps({**json.loads(record.read_text()), "claims": claimed}))
