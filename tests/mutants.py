@@ -1,4 +1,4 @@
-"""Mutants of theory, training and sweeps: an expression made wrong, and whether a test notices.
+"""Mutants of the package outside its chapters: an expression made wrong; does a test notice?
 
     python tests/mutants.py theory.curve training.train    # judge the sample of these modules
     python tests/mutants.py theory.curve --all             # every mutant of it
@@ -32,10 +32,11 @@ from typing import Any
 import pytest
 
 import phase_utils
+from phase_utils._files import write_atomic
 
 TESTS = Path(__file__).resolve().parent
 PACKAGE = Path(phase_utils.__file__).parent
-ROOMS = ("theory", "training", "sweeps")
+ROOMS = ("theory", "training", "sweeps", "diagnosis")
 MODULES = tuple(
     f"{room}.{path.stem}"
     for room in ROOMS
@@ -309,32 +310,28 @@ def run(arguments: Sequence[str], plugin: Any) -> int:
     return int(pytest.main([*options, *arguments], plugins=[plugin]))
 
 
-def reach() -> dict[str, dict[str, Any]]:
+def reach(rooms: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Which tests reach what, by file: seen once for these very sources, and kept."""
     import filelock
 
     sources = sorted([*PACKAGE.rglob("*.py"), *TESTS.rglob("*.py")])
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    store = SEEN / f"{digest}.json"
+    found: dict[str, dict[str, Any]] = {}
     SEEN.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(SEEN / "lock"):
-        if not store.exists():
-            found: dict[str, dict[str, Any]] = {}
-            names = [name for room in ROOMS for name in KNOWN["judges"][room]]
-            for name in [*names, "refusals"]:
-                part = store.with_suffix(f".{name}")
-                child(partial(watched, name, part), 900)
-                found |= json.loads(part.read_text())
-                part.unlink()
-            store.write_text(json.dumps(found))
-    return dict(json.loads(store.read_text()))
+        for name in dict.fromkeys([*(n for r in rooms for n in KNOWN["judges"][r]), "refusals"]):
+            store = SEEN / f"{digest}.{name}.json"
+            if not store.exists():
+                child(partial(watched, name, store), 900)
+            found |= json.loads(store.read_text())
+    return found
 
 
 def watched(name: str, store: Path) -> int:
     watch = Watch()
     result = run([f"tests/test_{name}.py"], watch)
     sys.setprofile(None)
-    store.write_text(json.dumps(watch.files))
+    write_atomic(store, json.dumps(watch.files))
     return result
 
 
@@ -399,10 +396,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     load()
     if options.examples:
-        known = {(m.module, m.key): m for module in MODULES for m in mutants(module)}
+        named = {e["module"] for e in KNOWN["killed"]}
+        known = {(m.module, m.key): m for module in named for m in mutants(module)}
         tests = {known[e["module"], e["mutant"]]: ([e["test"]], SPENT) for e in KNOWN["killed"]}
     else:
-        reached = reach()
+        reached = reach(
+            [room for room in ROOMS if any(m.startswith(room) for m in options.modules)]
+        )
         tests = {mutant: judges(mutant, reached) for mutant in chosen}
     for mutant, (asked, seconds) in tests.items():
         dead = killed(mutant, asked, seconds)

@@ -22,10 +22,11 @@ def public() -> Iterator[tuple[str, Any]]:
 
 
 def members(name: str, thing: Any) -> Iterator[str]:
-    """A public name, and the methods of a class."""
+    """A public name, and the methods of a class, those of its bases too."""
     yield name
     if inspect.isclass(thing):
-        for member, value in vars(thing).items():
+        own = [base for base in thing.__mro__ if base.__module__.startswith("phase_utils.")]
+        for member, value in {k: v for base in own[::-1] for k, v in vars(base).items()}.items():
             function = getattr(value, "__func__", value)
             if inspect.isfunction(function) and not member.startswith("_"):
                 yield f"{name}.{member}"

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import phase_utils as pu
-from phase_utils.training import modules
+from phase_utils.training import passes
 
 RNG = np.random.default_rng(3)
 X, Y = RNG.normal(size=(17, 4)), RNG.normal(size=(17, 2))
@@ -20,7 +20,7 @@ def problem(**options):
 
 def test_the_samples_are_cut_where_their_activations_do_not_fit(monkeypatch):
     assert problem().chunks == [slice(0, 17)]
-    monkeypatch.setattr(modules, "ACTIVATIONS", 60)  # numbers, of 17 x 8 that the layers give
+    monkeypatch.setattr(passes, "ACTIVATIONS", 60)  # numbers, of 17 x 8 that the layers give
     found = problem()
     assert [c.stop - c.start for c in found.chunks] == [5, 6, 6]
     assert [c.start for c in found.chunks[1:]] == [c.stop for c in found.chunks[:-1]]
@@ -64,7 +64,7 @@ def test_all_ways_to_a_loss_give_the_same(same):
 
 
 def test_a_loss_that_is_no_mean_is_never_cut(monkeypatch):
-    monkeypatch.setattr(modules, "ACTIVATIONS", 60)
+    monkeypatch.setattr(passes, "ACTIVATIONS", 60)
     total = pu.ModuleProblem(nn.Linear(4, 2), lambda out, y: (out - y).square().sum(), (X, Y))
     assert total.chunks == [slice(0, 17)]
     with pytest.raises(ValueError, match="mean over samples"):
@@ -92,3 +92,15 @@ def test_samples_that_are_none_are_refused(rows):
     assert found.data_loss(weights, torch.tensor([[0, 16]])).shape == (1,)
     with pytest.raises(ValueError, match="rows must be"):
         found.data_loss(weights, torch.tensor(rows))
+
+
+def test_all_that_a_layer_gives_is_counted():
+    with passes.counted(nn.LSTM(3, 2, batch_first=True)) as counts:
+        nn.LSTM(3, 2)(torch.zeros(1, 1, 3))  # another one
+        assert counts == []
+    layer = nn.LSTM(3, 2, batch_first=True)
+    with passes.counted(layer) as counts:
+        layer(torch.zeros(4, 5, 3))
+    assert counts == [4 * 5 * 2 + 2 * (4 * 2)]  # its outputs, and its two last states
+    assert passes.cut(4, 0.5 * passes.ACTIVATIONS) == [slice(0, 4)]
+    assert passes.cut(4, 9 * passes.ACTIVATIONS) == [slice(i, i + 1) for i in range(4)]

@@ -1,4 +1,4 @@
-"""A change of one expression of theory, training or sweeps is noticed by a test of that room.
+"""A change of one expression outside the chapters is noticed by a test of its room.
 
 `tests/mutants.py` makes the mutants and judges them; `mutants.toml` lists the survivors, with a
 reason. By default a few are judged that no test noticed before; `pytest -m scheduled

@@ -4,10 +4,8 @@ import contextlib
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,8 +13,7 @@ from phase_utils._check import shown, tried
 from phase_utils.diagnosis.penalties import Penalty
 from phase_utils.diagnosis.samples import Gathered, gather, leaves, mapped
 from phase_utils.diagnosis.seeing import Mirrored, Unseeing, caller
-from phase_utils.training import devices
-from phase_utils.training.modules import ACTIVATIONS
+from phase_utils.training import devices, passes
 from phase_utils.training.trials import compared, copied
 
 LAST_PLACES = 32  # units of the last place by which a loss may be wrong
@@ -177,24 +174,13 @@ class Evaluation:
 
     def _split(self) -> list[slice]:
         """Pieces of the samples whose activations fit, where the loss is a mean over samples."""
-        counts: list[int] = []
-        hooks = [
-            m.register_forward_hook(
-                lambda _m, _i, out: counts.append(sum(t.numel() for t in leaves(out)))
-            )
-            for m in self.model.modules()
-            if not list(m.children())
-        ]
-        whole = self._loss()
-        for hook in hooks:
-            hook.remove()
-        held = sum(counts) / max(self.draws, 1)
-        pieces = int(min(np.ceil(held / ACTIVATIONS), self.count))
+        with passes.counted(self.model) as counts:
+            whole = self._loss()
+        pieces = passes.cut(self.count, sum(counts) / max(self.draws, 1))
         sliced = all(len(t) == self.count for v in (self.x, self.y) for t in leaves(v))
-        if pieces <= 1 or not sliced or self.draws or self.penalty.takes_output:
+        if len(pieces) == 1 or not sliced or self.draws or self.penalty.takes_output:
             return [slice(None)]
-        edges = np.linspace(0, self.count, pieces + 1).astype(int)
-        self._chunks = [slice(int(a), int(b)) for a, b in pairwise(edges) if b > a]
+        self._chunks = pieces
         if math.isclose(self._loss(), whole, rel_tol=1e2 * self.rounding):
             return self._chunks
         return [slice(None)]  # no mean over samples: batch statistics, a sum

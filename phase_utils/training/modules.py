@@ -1,28 +1,25 @@
-"""Any torch module and loss as a function of its weights, for many sets of weights at once."""
+"""Any torch module and loss as a problem that can be trained, for many sets of weights at once."""
 
-import warnings
 from collections.abc import Iterable, Sequence
 from copy import copy, deepcopy
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import grad_and_value, vmap
 
-from phase_utils._check import function, instance, integer, integers, names, scalar, shown
+from phase_utils._check import instance, integer, integers, names, scalar, shown
 from phase_utils.training import devices
+from phase_utils.training.module_loss import ModuleLoss
 from phase_utils.training.networks import gaussian_weights
-from phase_utils.training.tensors import floating, networks, samples
+from phase_utils.training.tensors import floating, networks
 from phase_utils.training.train import views
-from phase_utils.training.trials import LossFunction, applied, compared, copied
-
-ACTIVATIONS = 2e7  # numbers that the layers of one forward pass may hold: 160 MB, more with a graph
+from phase_utils.training.trials import LossFunction
 
 
-class ModuleProblem:
+class ModuleProblem(ModuleLoss):
     """The loss of a module on data, l0(w, theta), and its penalty R(w): a problem for `train`.
 
     Parameters
@@ -84,12 +81,8 @@ class ModuleProblem:
         decayed: Iterable[str] | None = None,
         device: str = "cpu",
     ) -> None:
-        place = devices.resolve(device)
-        self.model = copied(model).to(device=place, dtype=torch.float64)
-        self.loss_fn: LossFunction = function("loss_fn", loss_fn, "the model's output and y")
-        self.x, self.y = (v.double() if v.is_floating_point() else v for v in samples(data, place))
+        super().__init__(model, loss_fn, data, devices.resolve(device))
         parameters = dict(self.model.named_parameters())
-        self.names = tuple(parameters)
         chosen = {k for k, p in parameters.items() if p.ndim >= 2}
         if decayed is not None:
             chosen = set(names("decayed", decayed, self.names, "parameters of the model"))
@@ -99,17 +92,14 @@ class ModuleProblem:
                 f"dimensions but {', '.join(self.names) or 'none'}"
             )
         self.decayed = tuple(name for name in self.names if name in chosen)
-        self.shapes = tuple(p.shape for p in parameters.values())
-        self.start = torch.cat([p.detach().reshape(-1) for p in parameters.values()])
         self.mask = torch.cat(
-            [torch.full((p.numel(),), k in chosen, device=place) for k, p in parameters.items()]
+            [
+                torch.full((p.numel(),), k in chosen, device=self.start.device)
+                for k, p in parameters.items()
+            ]
         )
-        self.parameters = len(self.start)
         self._moved: dict[Any, ModuleProblem] = {}
-        self.chunks = [slice(0, len(self.x))]
-        self.rows = 1  # sets of weights that are evaluated at once
-        self._check_loss()
-        self._plan()
+        self._settle(lambda seeds: self.random(1.0, seeds))
 
     def subset(self, samples: int, seed: int = 0) -> "ModuleProblem":
         """The same model on some of the samples.
@@ -140,11 +130,6 @@ class ModuleProblem:
         loss = getattr(self.loss_fn, "__name__", type(self.loss_fn).__name__)
         free = [name for name in self.names if name not in self.decayed]
         return f"ModuleProblem({self.model}, {loss}, {self.samples} samples, free: {free})"
-
-    @property
-    def samples(self) -> int:
-        """The number of samples."""
-        return len(self.x)
 
     def initial_weights(
         self,
@@ -288,166 +273,10 @@ class ModuleProblem:
         x = self._alike("x", x, None)
         return (x * self.mask).square().sum(1)
 
-    def losses(self, x: Tensor) -> Tensor:
-        """The loss l0 of flattened weights; gradients do not pass.
-
-        Parameters
-        ----------
-        x : (rows, P) tensor
-            Flattened weights.
-
-        Returns
-        -------
-        Tensor
-            (rows,).
-        """
-        parts = self._alike("x", x, None).split(self.rows)
-        with torch.no_grad():
-            if self.rows == 1:  # this module cannot be batched over its weights
-                return torch.stack([self.loss(part[0]) for part in parts])
-            return torch.cat([vmap(self.loss)(part) for part in parts])
-
-    def loss(self, row: Tensor) -> Tensor:
-        """The loss l0 of one flattened set of weights, over chunks of samples.
-
-        Parameters
-        ----------
-        row : (P,) tensor
-            Flattened weights.
-
-        Returns
-        -------
-        Tensor
-            A scalar that gradients pass.
-        """
-        row = self._alike("row", row)
-        total = row.new_zeros(())
-        for chunk in self.chunks:
-            total = total + self._part(row, chunk)
-        return total
-
-    def sample_losses(self, row: Tensor) -> Tensor:
-        """The loss of every sample.
-
-        Parameters
-        ----------
-        row : (P,) tensor
-            Flattened weights.
-
-        Returns
-        -------
-        Tensor
-            (n,).
-
-        Raises
-        ------
-        ValueError
-            Where the loss is no mean over samples.
-        """
-        row = self._alike("row", row)
-        parts = []
-        with torch.no_grad():
-            for chunk in self.chunks:
-                out = functional_call(self.model, self._named(row), (self.x[chunk],))
-                each = vmap(lambda o, t: self.loss_fn(o[None], t[None]))(out, self.y[chunk])
-                parts.append(each)
-        losses = torch.cat(parts)
-        whole = self.losses(row[None])[0]
-        if not torch.isclose(losses.mean(), whole, rtol=1e-9, atol=1e-12):
-            raise ValueError("loss_fn must be the mean over samples, got another combination")
-        return losses
-
-    def evaluate(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss l0 and gradient of flattened weights, a few rows at once.
-
-        Parameters
-        ----------
-        x : (rows, P) tensor
-            Flattened weights.
-
-        Returns
-        -------
-        loss : Tensor
-            (rows,).
-        gradient : Tensor
-            (rows, P).
-        """
-        x = self._alike("x", x, None).detach()
-        loss, gradient = x.new_zeros(len(x)), torch.zeros_like(x)
-        for rows in torch.arange(len(x), device=x.device).split(self.rows):
-            for chunk in self.chunks:
-                g, v = self._differentiated(x[rows], chunk)
-                loss[rows] += v
-                gradient[rows] += g
-        return loss, gradient
-
-    def hessian_product(self, row: Tensor, vector: Tensor) -> Tensor:
-        """The Hessian of l0 at one set of weights times a vector.
-
-        Parameters
-        ----------
-        row : (P,) tensor
-            Flattened weights.
-        vector : (P,) tensor
-            What is multiplied.
-
-        Returns
-        -------
-        Tensor
-            (P,).
-        """
-        row, vector = self._alike("row", row), self._alike("vector", vector)
-        total = torch.zeros_like(row)
-        for chunk in self.chunks:
-            with torch.enable_grad():
-                w = row.detach().requires_grad_()
-                (g,) = torch.autograd.grad(self._part(w, chunk), w, create_graph=True)
-                if g.requires_grad:
-                    (h,) = torch.autograd.grad(g @ vector, w, materialize_grads=True)
-                    total += h
-        return total
-
-    def named(self, row: Tensor) -> dict[str, Tensor]:
-        """A flattened set of weights as parameters by name.
-
-        Parameters
-        ----------
-        row : (P,) tensor
-            Flattened weights.
-
-        Returns
-        -------
-        dict of str to Tensor
-            As `torch.func.functional_call` takes them.
-        """
-        return self._named(self._alike("row", row))
-
-    def _named(self, row: Tensor) -> dict[str, Tensor]:
-        parts = row.split([shape.numel() for shape in self.shapes])
-        return {k: p.reshape(s) for k, p, s in zip(self.names, parts, self.shapes, strict=True)}
-
-    def _part(self, row: Tensor, chunk: slice) -> Tensor:
-        x, y = self.x[chunk], self.y[chunk]
-        value = self._on(row, x, y)
-        return value if len(self.chunks) == 1 else value * (len(x) / len(self.x))
-
-    def _on(self, row: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return self.loss_fn(functional_call(self.model, self._named(row), (x,)), y)
-
     def _taken(self, weights: Sequence[Tensor]) -> tuple["ModuleProblem", Tensor]:
         """The problem in the dtype and on the device of the weights, and those flattened."""
         networks("weights", weights, self.shapes)
         return self._like(weights[0]), _flat(weights)
-
-    def _alike(self, name: str, value: Any, *shape: int | None) -> Tensor:
-        """Flattened weights (..., P) of the problem's own dtype and device."""
-        tensor = floating(name, value, *shape, self.parameters)
-        if (tensor.dtype, tensor.device) != (self.start.dtype, self.start.device):
-            raise ValueError(
-                f"{name} must be {self.start.dtype} on {self.start.device} as the problem, "
-                f"got {tensor.dtype} on {tensor.device}"
-            )
-        return tensor
 
     def _check_samples(self, rows: Any, n: int) -> None:
         """Samples to use are (n, b) of int64; asking for their range would make a GPU wait."""
@@ -474,70 +303,6 @@ class ModuleProblem:
             moved.start, moved.mask = self.start.to(w), self.mask.to(w.device)
             self._moved[key] = moved
         return self._moved[key]
-
-    def _differentiated(self, x: Tensor, chunk: slice) -> tuple[Tensor, Tensor]:
-        def part(row: Tensor) -> Tensor:
-            return self._part(row, chunk)
-
-        if self.rows > 1:
-            g, v = vmap(grad_and_value(part))(x)
-            return g.detach(), v.detach()
-        pairs = []
-        for row in x:
-            with torch.enable_grad():
-                w = row.detach().requires_grad_()
-                value = part(w)
-                (g,) = torch.autograd.grad(value, w, materialize_grads=True)
-            pairs.append((g, value.detach()))
-        return torch.stack([g for g, _ in pairs]), torch.stack([v for _, v in pairs])
-
-    def _check_loss(self) -> None:
-        probe = self.random(1.0, [0])[0]
-        with torch.no_grad(), torch.random.fork_rng():
-            named = self._named(probe)
-            output = applied(lambda x: functional_call(self.model, named, (x,)), self.x)
-            first = compared(self.loss_fn, output, self.y)
-            second = self.loss(probe)
-        if not first.isfinite():
-            raise ValueError(f"loss_fn must be finite at random weights, got {float(first)}")
-        if not torch.isclose(first, second, rtol=1e-12, atol=0):
-            raise ValueError(
-                f"model must give the same loss twice, got {float(first):.9g} and "
-                f"{float(second):.9g}: a random loss (dropout, sampling) has no landscape; use eval"
-            )
-
-    def _plan(self) -> None:
-        """Choose how many samples and how many rows go into one pass."""
-        counts: list[int] = []
-        hooks = [
-            module.register_forward_hook(
-                lambda _m, _i, out: counts.append(out.numel() if isinstance(out, Tensor) else 0)
-            )
-            for module in self.model.modules()
-            if not list(module.children())
-        ]
-        probe = self.random(1.0, [0])[0]
-        with torch.no_grad():
-            whole = self.loss(probe)
-        for hook in hooks:
-            hook.remove()
-        held = max(sum(counts), self.x.numel())
-        pieces = int(min(np.ceil(held / ACTIVATIONS), len(self.x)))
-        edges = np.linspace(0, len(self.x), max(2, pieces) + 1).astype(int)
-        chunks = [slice(int(a), int(b)) for a, b in pairwise(edges) if b > a]
-        if pieces > 1:
-            kept, self.chunks = self.chunks, chunks
-            with torch.no_grad():
-                if not torch.isclose(self.loss(probe), whole, rtol=1e-9):
-                    self.chunks = kept  # no mean over samples: batch statistics, a sum
-        self.rows = int(np.clip(ACTIVATIONS / (2 * held), 1, 64))
-        if self.rows > 1:
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("error", UserWarning)  # a slow fallback of vmap
-                    self._differentiated(self.random(1.0, [0, 1]), self.chunks[0])
-            except (RuntimeError, ValueError, UserWarning):
-                self.rows = 1  # this module cannot be batched over its weights
 
 
 def checked_problem(problem: Any) -> ModuleProblem:
