@@ -115,6 +115,49 @@ def test_no_grid_point_lies_below_the_certified_minimum(modes, depth, noise, log
             assert around[1] <= around.min() + 1e-13 * Eyy
 
 
+@settings(max_examples=10)
+@given(
+    st.floats(1.1, 8),
+    st.lists(st.tuples(st.floats(0, 1), st.floats(-6, 6)), min_size=1, max_size=5),
+    st.floats(-2, 2),
+)
+def test_transitions_and_minima_are_as_many_as_the_spread_allows(depth, inner, tilt):
+    place = np.array([0.0, 1.0, *(mode[0] for mode in inner)])
+    sizes = np.array([0.0, tilt, *(mode[1] for mode in inner)])
+    cascade = np.arccosh(9 + 4 * ((depth - 1) + 1 / (depth - 1)))
+    single = np.arccosh((7 * depth**2 - 1) / (depth**2 - 1))
+    for log_ratio in (cascade, 0.999 * single, 3 * cascade):
+        values = np.exp(log_ratio * place)
+        gains = np.exp(sizes - 0.4 * log_ratio * place)  # the tilt that helps cascades
+        moments = pu.Moments.from_spectrum(values, np.sqrt(gains * values), 1.1 * gains.sum())
+        land = pu.Landscape(moments, depth)
+        count = len(land.transitions()), len(land.spinodals())
+        if log_ratio <= cascade:
+            assert count[0] == 1
+        if log_ratio < single:
+            assert count[1] == 1
+        different = len(np.unique(values))
+        assert 1 <= count[0] <= different
+        assert count[1] <= 2 * different - 1
+        if depth == 2:
+            for t in land.transitions()[:-1]:
+                jump = 2 * np.log(t.B_below / t.B_above)
+                assert np.cosh(log_ratio / 2) >= 2 + np.cosh(jump)
+
+
+def test_a_cascade_begins_right_above_the_universal_ratio():
+    # two equal bells of Eq. 6 at D = 2, a little more than 2 arccosh(3) apart
+    ratio = np.exp(2 * np.arccosh(3) + 1e-3)
+    strength = ratio**-0.5 * np.array([1.0, 0.9985, 1.0015])
+    counts = []
+    for r in (ratio, 0.998 * ratio):
+        for share in strength * np.sqrt(ratio / r):
+            moments = pu.Moments.from_spectrum([1, 1 / r], np.sqrt([1, share]), 2 + share * r)
+            counts.append(len(pu.Landscape(moments, 2).transitions()))
+    assert max(counts[:3]) == 2
+    assert max(counts[3:]) == 1
+
+
 def test_slope_is_the_derivative_of_the_loss():
     moments = pu.Moments.from_spectrum([0.1, 1, 4], [0.1, 0.3, 0.2], 1.0)
     for depth in (0, 1, 2, 4):

@@ -77,6 +77,21 @@ def test_one_output_is_the_scalar_landscape():
     assert pu.mode_transitions(pu.Moments(np.eye(2), np.zeros((2, 2)), 1.0)) == []
 
 
+@pytest.mark.parametrize(("depth", "gamma"), [(2, 0.03), (2, 0.13), (3, 0.05)])
+def test_networks_are_caught_in_nested_sets_of_modes_only(depth, gamma):
+    modes = pu.Modes(white(), depth)
+    alive = [land for land in modes.landscapes if gamma < land.spinodals()[0].gamma]
+    size = [land.minima(gamma)[-1] ** (depth + 1) for land in alive]
+    sets = np.array([size[:m] + [0.0] * (3 - m) for m in range(len(alive) + 1)])
+    network = pu.LinearNetwork(modes.moments, depth, 4)
+    init = network.initial_weights(np.tile([0.1, 0.3, 0.5, 0.7], 12), np.arange(48))
+    beta = network.end_to_end(pu.train(network, init, gamma).weights).numpy()
+    reached = np.linalg.svd(beta, compute_uv=False)
+    distance = np.abs(reached[:, None] - sets).max(axis=2)
+    assert distance.min(axis=1).max() < 1e-4
+    assert len(np.unique(distance.argmin(axis=1))) > 1
+
+
 def test_noise_lowers_the_threshold_of_the_weaker_mode():
     s1, s2, ratio = 0.5, 0.4, 0.5  # ratio = noise_variance / width
     moments = pu.Moments(np.eye(2), np.diag([s1, s2]), 0.5)

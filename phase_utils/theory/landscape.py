@@ -87,6 +87,13 @@ class Landscape:
     without a bound: near a spinodal or a critical point the rounding of gamma is amplified in B as
     the curve demands. x, y and gamma may be in any units that floats can express.
 
+    For D > 1 and p = 2 there is at most one transition, and one learned minimum, per distinct
+    eigenvalue with signal. With r the ratio of the largest to the least of these eigenvalues there
+    is exactly one transition where cosh ln r <= 9 + 4 [(D-1) + 1/(D-1)], so for r <= 33.97 at every
+    depth, and exactly one learned minimum where cosh ln r < (7 D^2 - 1)/(D^2 - 1), so for
+    r <= 13.9. Both are proved in chapter 7. Without noise every learned minimum is a local minimum
+    over all weights of the network.
+
     At infinite depth L is E[y^2] for every gamma > 0. At gamma = 0 it is the loss of the best
     linear predictor under the noise factor N if that is bounded (no noise, or `noise_factor`,
     for noise_variance depth / width held at ln N): a jump, the zeroth-order transition. Noise of

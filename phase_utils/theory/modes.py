@@ -51,6 +51,11 @@ class Modes:
     beta shares the singular vectors of E[xy], so each mode is a scalar problem with signal sigma_j:
     one transition per singular value, of the order of the scalar one.
 
+    For D >= 2 and distinct sigma_j the local minima over all weights are, up to symmetry, exactly
+    the sets of the m strongest modes, m = 0, 1, ..., each on its stable branch, `minima(gamma)[-1]`
+    of its landscape (proved in chapter 7): 1 plus the number of `landscapes` whose spinodal lies
+    above gamma.
+
     The loss is certified as that of `Landscape` is, for the singular values as computed; the
     transitions are computed to rounding.
 
