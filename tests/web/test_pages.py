@@ -1,4 +1,4 @@
-"""Every built page in a real browser: both themes, a phone's width, without the network.
+"""Every built page in a real browser: both themes, three widths, without the network.
 
 The pages are opened as files, as a reader of `_build/html/index.html` does. The tests are skipped
 where there is no built book or no browser, unless PHASE_BOOK_REQUIRE_BROWSER is 1.
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from in_browser import DESKTOP, PHONE, missing
 
+TABLET = {"width": 820, "height": 1180}
 HTML = Path(__file__).resolve().parents[2] / "_build" / "html"
 PAGES = sorted(
     path.relative_to(HTML).as_posix()
@@ -30,6 +31,10 @@ OVERFLOW = """() => {
   return [document.documentElement.scrollWidth - width,
           wide.slice(0, 3).map(e => e.outerHTML.slice(0, 120))];
 }"""
+# Formulas that do not fit: what is cut off reads as another formula. On a phone they scroll.
+CUT = """() => [...document.querySelectorAll("div.math mjx-container")]
+  .filter(e => e.scrollWidth > e.clientWidth + 1)
+  .map(e => e.closest("div.math").id || e.parentElement.textContent.slice(0, 80))"""
 UNTYPESET = """() => [...document.querySelectorAll("main .math, main mjx-merror")]
   .filter(e => e.matches("mjx-merror") || !e.querySelector("mjx-container"))
   .map(e => e.outerHTML.slice(0, 120))"""
@@ -189,7 +194,9 @@ def test_page(tabs, name, theme):
             tab.evaluate(SETTLED)
             assert tab.evaluate(OVERFLOW) == [0, []]
             assert tab.evaluate(UNREACHABLE) == []
-            resize(tab, DESKTOP)
+            for size in (TABLET, DESKTOP):
+                resize(tab, size)
+                assert tab.evaluate(CUT) == []
         if folder := os.environ.get("PHASE_BOOK_SCREENSHOTS"):
             picture = Path(folder) / f"{name.replace('/', '_')}-{theme}.png"
             tab.screenshot(path=picture, animations="disabled")
