@@ -1,0 +1,45 @@
+"""What is new, and what was known: every extension has a row, and the dictionary holds."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import phase_utils as pu
+from phase_utils.chapters import claims
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "book" / "novelty.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| \{claim\}`(ext-[\w-]+)` \| ([^|]+) \| (.+) \|$", TEXT, re.MULTILINE)
+
+
+def test_every_extension_has_one_row_and_an_origin():
+    names = sorted(name for name, _, _ in ROWS)
+    assert names == sorted(d.id for d in claims.definitions() if d.id.startswith("ext-"))
+    assert {origin for _, origin, _ in ROWS} == {"known", "another guise", "new"}
+
+
+def test_what_was_known_is_cited_and_what_is_cited_is_in_the_bibliography():
+    assert [name for name, origin, words in ROWS if origin != "new" and "{cite" not in words] == []
+    cited = set(",".join(re.findall(r"\{cite:[pt]\}`([^`]+)`", TEXT)).split(","))
+    entries = re.findall(r"^@\w+\{(\w+),", (ROOT / "book" / "references.bib").read_text(), re.M)
+    assert cited <= set(entries)
+    assert len(entries) == len(set(entries))
+
+
+@pytest.mark.parametrize("depth", [1.5, 2, 3, 8])
+def test_the_threshold_of_a_penalty_is_the_coexistence_of_a_network(depth):
+    q = 2 / (depth + 1)
+    land = pu.Landscape(pu.Moments.isotropic(1, 1.0, 0.45), depth)
+    (transition,), (spinodal,) = land.transitions(), land.spinodals()
+    strength = transition.gamma * (depth + 1) / 2
+    jump = (2 * strength * (1 - q)) ** (1 / (2 - q))
+    assert jump == pytest.approx(transition.B_below ** (depth + 1), rel=1e-9)
+    assert jump + strength * q * jump ** (q - 1) == pytest.approx(0.45, rel=1e-9)
+    end = (spinodal.gamma * (depth + 1) / 2 * q * (1 - q)) ** (1 / (2 - q))
+    assert end == pytest.approx(spinodal.B ** (depth + 1), rel=1e-9)
+    # half of the threshold's estimate, and the share of coexistence in the spinodal
+    assert end / jump == pytest.approx(0.5, rel=1e-9)
+    share = {2: 0.84}.get(depth)
+    assert share is None or np.round(transition.gamma / spinodal.gamma, 2) == share
