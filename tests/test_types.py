@@ -26,6 +26,7 @@ orders: str = land.transitions()[0].order  # error: assignment
 loss = land.global_minimum(np.linspace(0, 1, 5)).loss.sum()
 land.global_minimum(0.1).losses  # error: losses
 pu.Landscapes  # error: Landscapes
+pu.widgets.landscape(depth="two")  # error: landscape
 
 network = pu.LinearNetwork(m, depth=1, width=4)
 init = network.initial_weights(0.1, range(3))

@@ -13,7 +13,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from functools import cache, cached_property
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from phase_utils.chapters.execution import STATIC
 from phase_utils.chapters.live_scripts import LIVE, module, script
 from phase_utils.theory.landscape import Landscape
 from phase_utils.theory.moments import Moments
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["LiveFigure", "equation_of_state", "landscape", "phase_diagram"]
 
@@ -120,10 +117,10 @@ def _widget_class(name: str, keys: tuple[str, ...]) -> type:
 def landscape(
     moments: Moments | None = None,
     *,
-    gamma: Any = None,
-    depth: Any = 2,
-    noise_factor: Any = 1,
-    anisotropy: Any = 0,
+    gamma: float | None = None,
+    depth: float = 2,
+    noise_factor: float = 1,
+    anisotropy: float = 0,
 ) -> LiveFigure:
     """Live effective landscape (Eq. 6): minima, barrier, spinodals and coexistence at each decay.
 
@@ -167,7 +164,11 @@ def landscape(
 
 
 def equation_of_state(
-    moments: Moments | None = None, *, gamma: Any = None, depth: Any = 2, noise_factor: Any = 1
+    moments: Moments | None = None,
+    *,
+    gamma: float | None = None,
+    depth: float = 2,
+    noise_factor: float = 1,
 ) -> LiveFigure:
     """Live equation of state gamma(R) with Maxwell's areas, beside the loss L(gamma).
 
@@ -200,10 +201,10 @@ def equation_of_state(
 def phase_diagram(
     moments: Moments | None = None,
     *,
-    gamma: Any = None,
-    depth: Any = 2,
-    noise_factor: Any = 1,
-    B: Any = 0.5,
+    gamma: float | None = None,
+    depth: float = 2,
+    noise_factor: float = 1,
+    B: float = 0.5,
 ) -> LiveFigure:
     """Live phase diagram over depth and decay; a point shows its landscape and gradient flow.
 
