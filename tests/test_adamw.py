@@ -207,6 +207,15 @@ def test_at_rest_every_weight_balances_decay_and_gradient(samples):
     assert abs(float(problem.named(mean)["2.bias"])) < 1e-3  # undecayed: at its optimum
 
 
+def test_what_fades_early_is_followed_down_to_where_a_tenth_is_left():
+    # one weight against a target of 100: the gain 1 - (1 - 1 / (100 lambda))^2 is .02 at lambda = 1
+    net = network(1, 1)
+    nn.init.constant_(net[0].weight, -0.01)  # AdamW takes it across zero
+    fade = pu.adamw_fade(net, squared, (SIGN, 100 * SIGN))
+    assert fade.tenth == pytest.approx(0.01 / (1 - np.sqrt(0.9)), rel=0.01)
+    assert fade.hundredth == pytest.approx(0.01 / (1 - np.sqrt(0.99)), rel=0.01)
+
+
 def test_epsilon_lessens_the_force(samples):
     net = network(3, 1)
     x, y = samples
@@ -427,6 +436,23 @@ def test_what_is_said(samples):
     assert cured.jump is None
     shallow = pu.adamw_fade(network(3, 6, 1), squared, samples)
     assert "no jump" in str(shallow) and "yours" not in str(shallow)
+
+
+@pytest.mark.parametrize(
+    ("own", "jump", "said"),
+    [
+        (0.9, 8.0, "below the decays looked at"),
+        (1.0, 8.0, "where the gain is 90%"),
+        (2.0, 8.0, "where the gain is 60%"),  # half way from 1 to 4 in the logarithm
+        (9.0, 8.0, "above the jump"),
+        (16.0, None, "where the gain is 1%"),
+        (17.0, None, "above the decays looked at"),
+    ],
+)
+def test_what_is_left_at_the_own_decay(own, jump, said):
+    decays, gain = np.array([1.0, 4.0, 16.0]), np.array([0.9, 0.3, 0.01])
+    fade = pu.AdamWFade(decays, gain, gain, 8.0, None, jump, 2, own, "", ())
+    assert str(fade).endswith(f"yours         weight_decay {own:.3g}, {said}")
 
 
 def test_an_optimiser_says_what_arguments_say(samples):

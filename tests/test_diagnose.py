@@ -9,9 +9,10 @@ from torch import nn
 import phase_utils as pu
 from phase_utils.diagnosis.ascent import Ascent, ascend
 from phase_utils.diagnosis.blind import Reference
-from phase_utils.diagnosis.continuation import follow
+from phase_utils.diagnosis.continuation import _Bracket, follow
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.penalties import penalty_of
+from phase_utils.training import passes
 
 FAST = {"starts": 6, "steps": 300}
 
@@ -140,6 +141,47 @@ def ascended():
     return objective, reference, run.weights
 
 
+def test_an_ascent_ends_once_it_does_not_rise():
+    objective, reference, weights = ascended()
+    run = Ascent("own", weights)
+    ascend(objective, reference, run, 0.05)
+    assert run.done
+    assert len(run.path) < 8
+    assert run.path[-1][0] == pytest.approx(run.path[-2][0], rel=1e-7)
+
+
+def test_what_is_useless_to_a_blind_network_is_zero_beside_what_is_not():
+    model = mlp(nn.Tanh, bias=True, inputs=5)
+    every = [name for name, _ in model.named_parameters()]
+    y = Y - Y.mean() + 1.0
+    objective = Objective(model, squared, (X, y), penalty_of(model, every, None, None))
+    reference = Reference(objective, 0.1)
+    last = objective.slices["2.bias"]
+    # small weights are left wherever a minimisation ends before they are nothing
+    reference._weights = np.full(objective.parameters, 1e-7)
+    reference._weights[last] = 1 / 1.1
+    found = reference.at(0.1)
+    assert np.flatnonzero(found.weights).tolist() == list(range(objective.parameters))[last]
+    # the mean of y is 1: 1 - 2 b + (1 + gamma) b^2 is least at 1 / 1.1
+    assert found.value == pytest.approx(np.mean(y**2) - 1 / 1.1, rel=1e-12)
+
+
+def test_samples_that_do_not_fit_at_once_are_taken_in_pieces(monkeypatch):
+    model = mlp(nn.Tanh)
+    what = penalty_of(model, None, None, None)
+    whole = Objective(model, squared, (X, Y), what)
+    assert whole._chunks == [slice(None)]
+    monkeypatch.setattr(passes, "ACTIVATIONS", 300)  # of 120 x 7 that the layers give
+    pieces = Objective(model, squared, (X, Y), what)
+    assert [c.stop - c.start for c in pieces._chunks] == [40, 40, 40]
+    w = whole.random(1.0, [0])[0].numpy()
+    assert pieces.values(w) == pytest.approx(whole.values(w), rel=1e-13)
+    one, other = (objective.gradient(w, 0.1) for objective in (pieces, whole))
+    np.testing.assert_allclose(one[2], other[2], rtol=1e-12, atol=1e-15)
+    total = Objective(model, lambda out, y: (out - y).square().sum(), (X, Y), what)
+    assert total._chunks == [slice(None)]  # no mean over samples
+
+
 @pytest.mark.parametrize("steps", [8, 15, 30, 60])
 def test_the_bracket_of_the_end_is_true_where_training_stops_early(steps):
     land = pu.Landscape(pu.Moments.from_samples(X, Y[:, 0]), 2)
@@ -148,6 +190,21 @@ def test_the_bracket_of_the_end_is_true_where_training_stops_early(steps):
     objective, reference, weights = ascended()
     branch = follow(objective, reference.at, weights, start, max_steps=steps)
     assert abs(branch.end - exact) <= branch.end_error
+
+
+def test_the_next_decay_halves_the_widest_gap_next_to_what_is_known():
+    bracket = _Bracket(0.01)
+    assert bracket.following(0.5, 0.02) == 0.52  # nothing has died yet
+    assert bracket.middle()[0] == np.inf
+    bracket.alive, bracket.dead = 1.0, 2.0
+    assert bracket.following(2.0, 0.02) == 1.5
+    for decay in (0.5, 1.9, 1.8):
+        bracket.doubt(decay)
+    assert bracket.doubtful == (0.5, 1.9)
+    assert bracket.following(2.0, 0.02) == 1.45  # what is doubtful below a living state is not
+    assert bracket.middle() == (1.5, 0.5)
+    bracket.alive = 1.995
+    assert bracket.following(2.0, 0.02) is None
 
 
 def test_the_branch_is_followed_with_its_exact_slope():

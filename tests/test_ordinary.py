@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import phase_utils as pu
 from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.penalties import penalty_of
+from phase_utils.diagnosis.seeing import Mirrored, Unseeing
 
 
 def seeded(seed=0):
@@ -540,4 +542,69 @@ def test_the_report_is_text_html_and_a_picture():
     axes = found.plot()
     assert len(axes.lines) > len(found.evidence.lines)
     assert "gamma" in axes.get_xlabel()
+    assert axes.get_ylabel() == "(l - F) / F"
+    best = next(line for line in axes.lines if line.get_label() == "best state found")
+    low, high = axes.get_ylim()
+    assert low == pytest.approx(1.15 * best.get_ydata().min())
+    assert high == pytest.approx(-0.3 / 1.15 * low)
     plt.close("all")
+
+    for reason, gamma, shown in (
+        ("", 0.1, []),
+        ("a kink", 0.1, ["gamma_origin by"]),
+        ("a kink", None, ["no gamma_origin"]),
+    ):
+        own = replace(found, evidence=replace(found.evidence, reason=reason), gamma_origin=gamma)
+        told = own._repr_html_()
+        assert [n for n in ("no gamma_origin", "gamma_origin by") if n in told] == shown
+
+
+@pytest.mark.parametrize(
+    ("order", "gamma", "said"),
+    [
+        ("continuous", 0.1, "Up to weight_decay = 0.2 learning pays; it fades to nothing there"),
+        ("first", 0.1, "Up to weight_decay = 0.2 learning pays; there the best network becomes"),
+        ("unbounded", math.inf, "No finite decay makes the best network blind"),
+        ("none", math.inf, "Learning pays at every decay, a little"),
+        ("none", 0.0, "Nothing that was tried learned anything"),
+    ],
+)
+def test_the_first_sentence_is_that_of_the_order(linear_found, order, gamma, said):
+    own = {"order": order, "gamma_coexistence": gamma, "weight_decay": 2 * gamma}
+    assert str(replace(linear_found, **own)).startswith(said)
+
+
+@pytest.fixture(scope="module")
+def linear_found():
+    return pu.diagnose(nn.Linear(4, 1), F.mse_loss, (X, Y), starts=1, steps=5)
+
+
+# ---------------------------------------------------------------- what is not seen
+
+
+def test_noise_is_mirrored_about_its_mean():
+    mean = torch.tensor([1.0, -2.0])
+    for draw, centre in (
+        (lambda: torch.randn(2), 0 * mean),
+        (lambda: torch.randn_like(mean), 0 * mean),
+        (lambda: torch.normal(mean, 0.5), mean),
+        (lambda: torch.normal(mean=mean, std=0.5 * mean.abs()), mean),
+    ):
+        torch.manual_seed(3)
+        once = draw()
+        torch.manual_seed(3)
+        with Mirrored():
+            torch.testing.assert_close(draw(), 2 * centre - once)
+        assert not torch.allclose(once, centre)
+
+
+def test_positions_are_no_sight_of_the_input():
+    x = torch.tensor([0, 1, 2])
+    unseeing = Unseeing({x.untyped_storage().data_ptr()}, 3)
+    assert unseeing._sees(x)  # the input itself, although it reads like positions
+    assert unseeing._sees(x[1:])
+    assert unseeing._sees(torch.tensor([2, 0, 1]))  # made of it
+    assert not unseeing._sees(torch.arange(3))
+    assert not unseeing._sees(torch.arange(3)[:, None].expand(3, 2))
+    assert not unseeing._sees(torch.tensor([2, 0, 1, 1]))  # of another number
+    assert not unseeing._sees(torch.tensor(1))

@@ -239,6 +239,14 @@ def test_lanczos_stops_once_what_is_wanted_is_known_and_not_before():
     assert np.allclose(solve(apply, v, -2.0), exact, atol=1e-7)
 
 
+def test_eigenvalues_that_rounding_cannot_part_are_one_eigenspace():
+    # 1e-5 apart, beside a largest one of 1000
+    apply = torch.diag(torch.tensor([1e3, 1.0, 1 + 1e-5, 5.0], dtype=torch.float64)).matmul
+    v = torch.ones(4, dtype=torch.float64)
+    assert np.allclose(project(apply, v, 1.0), [0, 1, 1, 0], atol=1e-7)
+    assert np.allclose(solve(apply, v, 1.0), [1 / 999, 0, 0, 1 / 4], atol=1e-7)
+
+
 def skewed(n=400):
     x = -np.log1p(-(np.arange(n) + 0.5) / n)
     x = (x - x.mean())[:, None]

@@ -103,7 +103,7 @@ def _output(problem: ModuleProblem, row: Tensor) -> Tensor:
             functional_call(problem.model, problem.named(row), (problem.x[part],))
             for part in problem.chunks
         ]
-    if not all(isinstance(part, Tensor) and part.is_floating_point() for part in parts):
+    if not isinstance(parts[0], Tensor) or not parts[0].is_floating_point():
         raise ValueError(f"model must return one floating tensor, got {kind(parts[0])}")
     return torch.cat(parts)
 

@@ -12,6 +12,7 @@ from phase_utils.training.modules import ModuleProblem
 HELD_GRADIENTS = 1_000_000  # of the gradients of samples that are held at once, 8 MB
 LONGEST_MOVE = 0.1  # step, in units of the time 1 / (lr lambda) in which decay acts
 TURN = 0.05  # most that a step changes the weights by, relative to them
+CROSSING = 0.02  # of the force: smaller weights move as if they were of that size, across zero
 LAST_MOVE = 0.02  # last step over the longest: in full batches signs chatter by as much
 CHATTER = 0.5  # of the force of decay, by which a rest is out of balance where signs change
 SHRINKING = 0.7  # part of the steps after which they shrink
@@ -114,7 +115,10 @@ class Rest:
             if size == 0:
                 break
             late = max(0.0, step / steps - SHRINKING) / (1 - SHRINKING)
-            move = min(LONGEST_MOVE, TURN * float(row.norm()) / size) * LAST_MOVE**late
+            reach = max(
+                float(row.norm()), CROSSING * size
+            )  # else a weight alone never crosses zero
+            move = min(LONGEST_MOVE, TURN * reach / size) * LAST_MOVE**late
             # unequal, since two weights that cross zero together would do so for ever
             unequal = 0.5 + torch.rand(len(row), generator=draws, dtype=row.dtype)
             row = row - move * unequal.to(row) * force

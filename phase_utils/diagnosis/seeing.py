@@ -27,8 +27,8 @@ class Mirrored(TorchFunctionMode):
         out = func(*args, **(kwargs or {}))
         if func in NORMAL:
             return -out
-        if func is torch.normal and isinstance(out, Tensor) and args:
-            return 2 * args[0] - out
+        if func is torch.normal:
+            return 2 * (args[0] if args else kwargs["mean"]) - out
         return out
 
 
@@ -55,7 +55,8 @@ class Unseeing(TorchFunctionMode):
             return True
         if index.ndim == 0 or len(index) != self.count:
             return False
-        positions = torch.arange(len(index), device=index.device).expand_as(index.T).T
+        positions = torch.arange(len(index), device=index.device)
+        positions = positions.reshape(-1, *[1] * (index.ndim - 1)).expand_as(index)
         return not torch.equal(index, positions.to(index.dtype))
 
 
