@@ -320,6 +320,14 @@ def test_a_large_problem_is_screened_on_a_part_and_finished_on_all_samples(monke
     exact = land.transitions()[0].gamma
     model = mlp(nn.Identity, 2)
     monkeypatch.setattr(module, "LARGE", len(x) * 33 / 4)
+    tried = []
+
+    class Seen(module.Search):
+        def __init__(self, part, *options):
+            tried.append((part.count, *options[:2]))
+            super().__init__(part, *options)
+
+    monkeypatch.setattr(module, "Search", Seen)
     found = pu.diagnose(model, squared, (x, y), starts=4)
     assert found.order == "first"
     assert found.gamma_coexistence == pytest.approx(exact, rel=1e-4)
@@ -329,6 +337,8 @@ def test_a_large_problem_is_screened_on_a_part_and_finished_on_all_samples(monke
     loss = np.mean((x @ beta.T - y) ** 2)
     square = sum(np.sum(w**2) for w in named.values())
     assert (np.mean(y**2) - loss) / square == pytest.approx(found.gamma_coexistence, rel=1e-9)
+    assert [t[0] for t in tried] == [len(x), int(len(x) * 33 / 8 / 27)]
+    assert tried[1][1:] == (4, 80)  # starts, and iterations, on the part
 
 
 # ---- what it is made of --------------------------------------------------------------------------
@@ -430,6 +440,23 @@ def test_the_order_is_read_off_the_best_ascent(run, origin, noisy, said):
     assert verdict.order_of([run], origin, noisy) == said
 
 
+def test_nothing_is_expanded_where_the_blind_network_pays_at_the_best_gamma():
+    space = types.SimpleNamespace
+    objective = space(penalty=space(function=None), draws=0, dtype=torch.float64)
+    search = space(
+        objective=objective,
+        first_gamma=0.1,
+        pool=[ended(0.0), ended(0.5), ended(np.inf)],
+        reference=space(at=lambda gamma: space(square=float(gamma == 0.5))),
+    )
+    assert verdict.expanded(search) == (None, None)
+
+
+def test_a_single_start_shows_its_progress_too(capsys):
+    pu.diagnose(nn.Linear(5, 1), squared, (X, Y), starts=1, steps=5, progress=True)
+    assert "diagnosis, about" in capsys.readouterr().err
+
+
 def test_fresh_draws_give_a_mean_and_its_error():
     quotients = {10 + k: 0.1 * k * (-1) ** k for k in range(1, 9)}
 
@@ -458,3 +485,22 @@ def test_convexity_in_the_output_is_known_probed_or_missed():
         (lambda out, _: (-(out.square())).exp().mean(), ""),  # largest in the middle
     ):
         assert _convex(types.SimpleNamespace(loss_fn=loss_fn, y=y), output) == said
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "coupled"),
+    [
+        (torch.optim.SGD, {}, True),
+        (torch.optim.Adam, {}, True),
+        (torch.optim.AdamW, {}, False),
+        (torch.optim.NAdam, {}, True),
+        (torch.optim.NAdam, {"decoupled_weight_decay": True}, False),
+    ],
+)
+def test_optimisers_that_decay_apart_from_the_gradient_are_known(kind, options, coupled):
+    model = mlp(nn.Tanh)
+    optimizer = kind(model.parameters(), lr=0.1, weight_decay=0.01, **options)
+    found = penalty_of(model, None, optimizer, None)
+    assert found.coupled == coupled
+    assert ("apart from the gradient" in found.unit) != coupled
+    assert found.factors == {"0.weight": 1.0, "2.weight": 1.0}

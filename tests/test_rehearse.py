@@ -101,6 +101,15 @@ def test_a_head_of_zeros_starts_blind_and_may_live():
     assert np.all((found.spread < 1e-3) == (found.decays >= found.high))
 
 
+def test_a_network_that_nothing_moves_is_dead_at_every_decay():
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.01)
+    found = pu.rehearse(model, F.mse_loss, (X, 0 * X), sgd, epochs=2, runs=2)
+    assert found.spread.tolist() == [0, 0]
+    assert (found.low, found.high) == (0, found.decays[0])
+
+
 def test_adamw_is_not_measured_by_the_landscape():
     model = linear()
     adamw = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.01)

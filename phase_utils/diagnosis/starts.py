@@ -75,7 +75,7 @@ def one_unit(objective: Objective, rng: np.random.Generator, size: float) -> Arr
         keep[[unit + i * units for i in range(gates)]] = True
         rows[~keep] = 0.0
         rows *= size / max(float(np.linalg.norm(rows)), 1e-300)
-        w[part] = (rows.T if name in tables else rows).reshape(-1)
+        w[part] = (rows.T if name in tables else rows).ravel()
         bias = name.replace("weight", "bias")
         if bias != name and bias in objective.slices:
             where = objective.slices[bias]
