@@ -7,9 +7,11 @@ build.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import claim_marks
 import nbformat
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -85,11 +87,16 @@ class Book:
             self.results.get(key, self.strangers).append(result)
 
     def _read(self) -> Iterable[Result]:
-        folder = Path(self.env.mystnb_config.output_folder)
         for docname in sorted(self.env.found_docs):
-            path = folder / f"{docname}.ipynb"
-            if docname.startswith("notebooks/") and path.is_file():
-                yield from execution.claims(nbformat.read(path, as_version=4))
+            if docname.startswith("notebooks/"):
+                yield from self.in_order(docname.partition("/")[2])
+
+    def in_order(self, chapter: str) -> Sequence[Result]:
+        """Return the results of a chapter's checks as they stand on its page."""
+        path = Path(self.env.mystnb_config.output_folder) / f"notebooks/{chapter}.ipynb"
+        if not path.is_file():
+            return []
+        return execution.claims(nbformat.read(path, as_version=4))
 
     def of(self, chapter: str) -> list[claims.Definition]:
         """Return the definitions of one chapter."""
@@ -283,11 +290,14 @@ class ClaimCorrections(Generated):
 
 
 class ClaimRole(SphinxRole):
-    """`` {claim}`Eq-8` ``: a link to what the status page says about a claim."""
+    """`` {claim}`Eq-8` ``: a link to what the status page says about a claim.
+
+    It reads as the paper's name of it, or as a mark.
+    """
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Return the link."""
-        return [self.link(self.text, self.text, self.env.docname)], []
+        return [self.link(self.text, claim_marks.spoken(self.text), self.env.docname)], []
 
     @staticmethod
     def link(claim: str, text: str, docname: str) -> addnodes.pending_xref:
@@ -304,6 +314,26 @@ class ClaimRole(SphinxRole):
         )
 
 
+@cache
+def ledger_of(env: BuildEnvironment) -> Book:
+    """Return the ledger once all chapters are executed; it changes no more."""
+    return Book(env)
+
+
+def tell_the_story(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Put the apparatus of a chapter behind its text."""
+    form = app.builder.format
+    if form not in ("html", "latex"):
+        return
+    book = ledger_of(app.env)
+    states = {label(d.id): (d.id, book.state(d)) for d in book.definitions}
+    claim_marks.bare(doctree)
+    claim_marks.set_marks(doctree, states, form)
+    if form == "html" and docname.startswith("notebooks/"):
+        claim_marks.fold(doctree, book.in_order(docname.partition("/")[2]))
+        claim_marks.name_code(doctree)
+
+
 def setup(app: Sphinx) -> None:
     """Add the directives and the role, and have their pages read last, in every build."""
     app.add_directive("claim-status", ClaimStatus)
@@ -311,3 +341,4 @@ def setup(app: Sphinx) -> None:
     app.add_role("claim", ClaimRole())
     app.connect("env-get-outdated", always_read)
     app.connect("env-before-read-docs", read_last)
+    app.connect("doctree-resolved", tell_the_story)
