@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import phase_utils as pu
 from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.penalties import penalty_of
+from phase_utils.diagnosis.samples import gather
 from phase_utils.diagnosis.seeing import Mirrored, Unseeing
 
 
@@ -608,3 +609,44 @@ def test_positions_are_no_sight_of_the_input():
     assert not unseeing._sees(torch.arange(3)[:, None].expand(3, 2))
     assert not unseeing._sees(torch.tensor([2, 0, 1, 1]))  # of another number
     assert not unseeing._sees(torch.tensor(1))
+
+
+# ---------------------------------------------------------------- how data are read
+
+
+class Items(Dataset):
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, i):
+        return self.items[i]
+
+
+@pytest.mark.parametrize("batches", [False, True])
+def test_what_a_dataset_gives_is_joined_in_its_own_form(batches):
+    def read(items):
+        source = Items(items)
+        loader = DataLoader(source, batch_size=3) if batches else source
+        return gather(loader, torch.device("cpu"))
+
+    several = read([((a, b), c) for a, b, c in zip(X, 2 * X, Y, strict=True)])
+    assert isinstance(several.x, tuple)
+    for part, expected in zip(several.x, (X, 2 * X), strict=True):
+        assert torch.equal(part, expected)
+    assert torch.equal(several.y, Y)
+    assert several.count == 20
+    named = read([{"inputs": a, "labels": b} for a, b in zip(X, Y, strict=True)])
+    assert torch.equal(named.x["inputs"], X)
+    assert torch.equal(named.x["labels"], named.y)
+    nested = read([({"a": a}, b) for a, b in zip(X, Y, strict=True)])
+    assert list(nested.x) == ["a"]
+    assert torch.equal(nested.x["a"], X)
+    with pytest.raises(ValueError, match="at least one sample, got an empty loader"):
+        read([])
+    with pytest.raises(ValueError, match=r"pairs \(x, y\) in batches, got"):
+        read([(a, b, b) for a, b in zip(X, Y, strict=True)])
+    with pytest.raises(ValueError, match="data must give tensors in batches, got 'a'"):
+        read([("a", Y[0])])

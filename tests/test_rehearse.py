@@ -168,6 +168,20 @@ def test_the_margin_is_the_quotient_over_gamma():
     assert last.cause == ""
 
 
+def test_the_blind_loss_is_that_of_the_own_decay():
+    model = nn.Linear(1, 1)
+    y = 0.6 * X + 0.8
+    least = float((0.6 * X).square().mean())
+    for decay in (0.0, 0.4):  # a decayed bias b costs gamma b^2, gamma half of it
+        sgd = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=decay)
+        names = None if decay else ["weight", "bias"]
+        watch = pu.Watch(
+            model, F.mse_loss, (X, y), sgd if decay else None, decayed=names, gamma=decay / 2
+        )
+        expected = least + 0.64 * (decay / 2) / (1 + decay / 2)
+        assert watch.read(model).blind == pytest.approx(expected, abs=2e-6)
+
+
 def test_decay_is_named_as_the_cause_or_cleared():
     decayed = trained(linear(), 4 * SIGNAL).history[-1]
     assert decayed.collapsed

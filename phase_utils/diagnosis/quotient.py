@@ -19,6 +19,7 @@ STATE = 4e7  # numbers that the minimiser may hold at once: 320 MB
 ATTEMPTS = 8  # most attempts to find a decay at which some start learns
 MEMORY = 8  # pairs of the minimiser
 MOST_STARTS = 10_000
+SCALES = (1.0, 0.5, 1.7)  # of random starts, in units of a gain of about one
 ROUNDING = 32 * np.finfo(float).eps  # of a loss, relative
 
 
@@ -161,7 +162,7 @@ def _starts(
             rows.append(trivial.weights + amplitude * size * (-1) ** (k // 2) * mode)
     number = 0
     while len(rows) < starts:
-        drawn = problem.random((1.0, 0.5, 1.7)[number % 3], [1000 * seed + number])[0]
+        drawn = problem.random(SCALES[number % len(SCALES)], [1000 * seed + number])[0]
         # theta starts at the trivial optimum half of the time, as in the model otherwise
         rows.append(torch.where(problem.mask, drawn, (trivial.weights, drawn)[number % 2]))
         number += 1

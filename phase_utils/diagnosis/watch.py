@@ -125,8 +125,8 @@ class Watch:
         else:
             raise ValueError("gamma must be given where no optimizer says it, got None")
         self._objective = Objective(model, loss_fn, data, what, seed=seed, device=device)
-        reference = Reference(self._objective, max(self.gamma, 1e-6), seed)
-        self._blind = reference.at(max(self.gamma, 1e-6))
+        gamma = max(self.gamma, 1e-6)
+        self._blind = Reference(self._objective, gamma, seed).at(gamma)
         self._first = self._size = 0.0
         self._best = 0.0
         self.history: list[Margin] = []
