@@ -273,3 +273,19 @@ def test_paper_is_white_and_without_sidebars(tabs):
     tab.evaluate("dispatchEvent(new Event('afterprint'))")
     tab.emulate_media(media="screen", color_scheme="dark")
     assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_paper_has_the_code_that_pages_fold_and_not_the_checks(tabs):
+    tab = tabs["light"]
+    tab.set_viewport_size(DESKTOP)
+    tab.goto((HTML / "notebooks/03_depth_zero.html").as_uri())
+    checks, code = "details.claim-lines", "details.hide"
+    inside = tab.locator(f"{code}:not({checks} {code}) pre").first
+    line = tab.locator(f"{checks} .claim-line").first
+    for medium, there in (("screen", False), ("print", True), ("screen", False)):
+        tab.emulate_media(media=medium)
+        assert inside.is_visible() == there
+        assert not line.is_visible()
+        assert tab.locator(f"{checks} > summary").first.is_visible()
+    tab.locator(f"{checks} > summary").first.click()
+    assert line.is_visible()
