@@ -83,7 +83,8 @@
   function reach() {
     const boxes =
       ".bd-article :is(mjx-container, div.math, pre, .output, .pst-scrollable-table-container)";
-    const wide = (e) => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX === "auto";
+    // letters lean over their boxes by a pixel or two
+    const wide = (e) => e.scrollWidth > e.clientWidth + 4 && getComputedStyle(e).overflowX === "auto";
     const found = [...document.querySelectorAll(boxes)].map((e) => [e, wide(e)]);
     for (const [e, isWide] of found) {
       if (isWide) e.tabIndex = 0;
