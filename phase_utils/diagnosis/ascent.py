@@ -18,6 +18,7 @@ RAYS = (0.7, 0.3, 0.1, 0.03, 0.01)  # shares of the way from the blind state
 RESIZED = (0, 2, 5, 10, 20)  # steps after which sizes of tensors are tried
 LOG_SIZE = 9.0  # largest change of the log of the size of a tensor at a time
 CUTS = (1e-2, 1e-3, 1e-4)  # shares of the largest weight below which kinked penalties go to zero
+LEAPED = 2  # steps after which an ascent goes on from where others have come to
 LEAP = 100.0  # factor in gamma that sizes alone win only where nothing bounds them
 ENDLESS = 1e6  # times the first gamma: there is no end
 
@@ -59,9 +60,15 @@ def ascend(
     *,
     steps: int = 25,
     iterations: int = 150,
-    tolerance: float = 1e-7,
+    tolerance: float = 1e-6,
+    least: float = 0.0,
+    leap: float = 0.0,
 ) -> None:
-    """Ascend from the weights of `run` at `gamma`, in place; at most `steps` steps."""
+    """Ascend from the weights of `run` at `gamma`, in place; at most `steps` steps.
+
+    least : gamma below which nothing is sought; leap : gamma that is to be reached after LEAPED
+    steps, or the ascent ends there.
+    """
     structured = objective.penalty.function is None
     floor = max(1e2 * objective.rounding, 1e-6 if objective.draws else 0.0)
     weights, fails = run.weights, 0
@@ -81,12 +88,12 @@ def ascend(
                 break
             fails += 1
             gamma /= 5
-            if fails > 3:
+            if fails > 3 or gamma < least:
                 break
             continue
         weights = found
         plain = (loss, square)
-        tie = _tie(objective, blind, gamma, loss, square)
+        plain_tie = tie = _tie(objective, blind, gamma, loss, square)
         if not run.first:
             run.first, run.size = tie, square - blind.square
         if structured:
@@ -98,7 +105,7 @@ def ascend(
                     objective, blind, gamma, run, tie, weights, loss, square
                 )
         new = reference.root(loss, square, gamma)
-        if weights is not found and new < tie * (1 - 1e-6):  # the tangent lay too high there
+        if weights is not found and new < min(tie * (1 - 1e-6), plain_tie):  # too high a tangent
             other = reference.root(*plain, gamma)
             if other > new:
                 new, weights, (loss, square) = other, found, plain
@@ -113,7 +120,7 @@ def ascend(
         if run.shrinking or not math.isfinite(new) or far or new - gamma < tolerance * new:
             run.done = True
             break
-        gamma = new
+        gamma = max(new, leap) if step + 1 == LEAPED else new
 
 
 def _tie(objective: Objective, blind: Blind, gamma: float, loss: float, square: float) -> float:

@@ -20,10 +20,8 @@ from phase_utils.diagnosis.quotient import MOST_STARTS
 from phase_utils.diagnosis.report import Diagnosis as Diagnosis
 from phase_utils.diagnosis.report import Evidence
 from phase_utils.diagnosis.samples import gather
-from phase_utils.diagnosis.search import Search, screen
+from phase_utils.diagnosis.search import NEAR, Search, screen
 from phase_utils.training.trials import LossFunction
-
-NEAR = 1e-3  # of the best gamma: a start within it has found it
 
 
 def diagnose(

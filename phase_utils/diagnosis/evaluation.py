@@ -65,6 +65,7 @@ class Evaluation:
         for dtype in choices:
             self.dtype = dtype
             self.model = copied(own).to(dtype=dtype)
+            self._buffers = list(self.model.buffers())
             self.loss_fn = self._cast_loss(self._given)
             self.x, self.y = mapped(self._typed, samples.x), mapped(self._typed, samples.y)
             self.blank = mapped(
@@ -189,7 +190,8 @@ class Evaluation:
     def context(self, blind: bool, flip: bool = False) -> Iterator[None]:
         """Call the module in its precision, blind to its input or with mirrored noise."""
         default = torch.get_default_dtype()
-        torch.set_default_dtype(self.dtype)  # tensors made inside a module
+        if default != self.dtype:
+            torch.set_default_dtype(self.dtype)  # tensors made inside a module
         try:
             with contextlib.ExitStack() as stack:
                 if blind:
@@ -198,11 +200,12 @@ class Evaluation:
                     stack.enter_context(Mirrored())
                 yield
         finally:
-            torch.set_default_dtype(default)
+            if default != self.dtype:
+                torch.set_default_dtype(default)
 
     def _pass(self, blind: bool, chunk: slice, flip: bool = False) -> tuple[Tensor, Tensor | float]:
         """Loss and, for a penalty that is a function, R of one pass over some samples."""
-        kept = [b.clone() for b in self.model.buffers()] if self.model.training else []
+        kept = [b.clone() for b in self._buffers] if self.model.training else []
         x, y = self.blank if blind else self.x, self.y
         if chunk != slice(None):
             x, y = (mapped(lambda t: t[chunk], v) for v in (x, y))
@@ -222,7 +225,7 @@ class Evaluation:
                     if self.penalty.takes_output
                     else function(self.model)
                 )
-        for b, o in zip(self.model.buffers(), kept, strict=False):
+        for b, o in zip(self._buffers, kept, strict=False):
             b.data.copy_(o)  # running statistics are no variables
         return loss, cost
 

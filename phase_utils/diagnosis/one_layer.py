@@ -56,7 +56,7 @@ class OneLayer:
     as for homogeneous activations; convex : "known", "probed" (not refuted), or "" where the loss
     is not convex in the output, and the supremum bounds nothing; method : in words; linear : for
     units of infinitesimal weights, the largest |h'| (over b, where it is free) and the largest
-    singular value of E[x g^T].
+    singular value of E[x g^T]; unit : the unit that attains it where it is small, else None.
     """
 
     supremum: float
@@ -64,6 +64,38 @@ class OneLayer:
     convex: str
     method: str
     linear: tuple[float, float]
+    unit: "Unit | None" = None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One hidden unit, |v| = |u| = 1, whose quotient tends to the supremum as both shrink.
+
+    bias : of v of norm one; it shrinks with v where the activation is homogeneous. height : h(bias)
+    where it does not, which the output bias takes away.
+    """
+
+    v: Array
+    bias: float
+    u: Array
+    homogeneous: bool
+    height: float
+
+    def placed(self, problem: Any, blind: Array, size: float) -> Array:
+        """Flat weights of a problem: blind ones, with this unit of norms `size` as the first."""
+        named = problem.named(blind)
+        first, last = (k for k in named if k.endswith("weight"))
+        factors = problem.penalty.factors
+        v, u = (size * t / math.sqrt(factors[k]) for k, t in ((first, self.v), (last, self.u)))
+        named[first][0], named[last][:, 0] = torch.from_numpy(v), torch.from_numpy(u)
+        hidden, output = (k.removesuffix("weight") + "bias" for k in (first, last))
+        if hidden in named:
+            shrunk = float(np.linalg.norm(v)) if self.homogeneous else 1.0
+            named[hidden][0] = shrunk * self.bias
+        if output in named:
+            named[output] -= torch.from_numpy(self.height * u)
+        flat = torch.cat([named[k].reshape(-1) for k in problem.names])
+        return np.asarray(problem.scaled(flat.numpy()))
 
 
 def one_layer(problem: Any, trivial: Tensor) -> OneLayer | None:
@@ -87,15 +119,26 @@ def one_layer(problem: Any, trivial: Tensor) -> OneLayer | None:
         g = g - g.mean(0)  # zero at the best constant
     elif free or float(activation(torch.zeros(1, dtype=torch.float64)).abs()) > 0:
         return None  # a constant output can still be learned
-    signal = float(np.linalg.norm(x.T @ g / len(x), 2)) / factor
-    linear = (_steepest(activation, free), signal)
+    left, values, right = np.linalg.svd(x.T @ g / len(x), full_matrices=False)
+    slope_at, bias = _steepest(activation, free)
+    linear = (abs(slope_at), float(values[0]) / factor)
     # units of infinitesimal weights, which an ascent would reach in the limit only
-    supremum = max(_supremum(x, g, activation, free) / factor, linear[0] * linear[1] / 2)
+    limit = linear[0] * linear[1] / 2
+    best, row = _supremum(x, g, activation, free)
+    supremum = max(best / factor, limit)
     kind = type(activation).__name__
-    unit = f"{kind}(v.x + b)" if free else f"{kind}(v.x)"
-    method = f"sup over v{' and b' if free else ''} of |E[g {unit}]| / (2 |v|)"
+    name = f"{kind}(v.x + b)" if free else f"{kind}(v.x)"
+    method = f"sup over v{' and b' if free else ''} of |E[g {name}]| / (2 |v|)"
     exact = isinstance(activation, HOMOGENEOUS)
-    return OneLayer(supremum, exact, _convex(problem, output), method, linear)
+    unit = None
+    if exact:
+        v, b = row[: x.shape[1]] / np.linalg.norm(row[: x.shape[1]]), float(row[-1]) * free
+        height = activation(torch.from_numpy(x @ v + b)).numpy() @ g
+        unit = Unit(v, b, -height / max(float(np.linalg.norm(height)), 1e-300), True, 0.0)
+    elif supremum == limit:
+        shift = float(activation(torch.tensor(bias, dtype=torch.float64)))
+        unit = Unit(left[:, 0], bias, -np.sign(slope_at) * right[0], False, shift)
+    return OneLayer(supremum, exact, _convex(problem, output), method, linear, unit)
 
 
 def _layers(problem: Any) -> tuple[nn.Module, bool, bool, float] | None:
@@ -160,29 +203,34 @@ def _convex(problem: Any, output: Tensor) -> str:
     return "probed"
 
 
-def _steepest(activation: nn.Module, free: bool) -> float:
-    """Slope |h'(0)|, or the largest |h'(b)| where the bias is free."""
+def _steepest(activation: nn.Module, free: bool) -> tuple[float, float]:
+    """The slope h'(0) and 0, or the h'(b) of largest size, where the bias is free, and its b."""
 
     def slope(b: float) -> float:
         z = torch.tensor(b, dtype=torch.float64, requires_grad=True)
         with torch.enable_grad():
             (d,) = torch.autograd.grad(activation(z), z)
-        return -abs(float(d))
+        return float(d)
 
     if not free:
-        return -slope(0.0)
+        return slope(0.0), 0.0
     grid = np.linspace(-12, 12, 481)
-    best = grid[np.argmin([slope(b) for b in grid])]
+    best = grid[np.argmax([abs(slope(b)) for b in grid])]
     step = grid[1] - grid[0]
-    return -float(
-        minimize_scalar(
-            slope, bounds=(best - step, best + step), method="bounded", options={"xatol": 1e-12}
-        ).fun
+    found = minimize_scalar(
+        lambda b: -abs(slope(b)),
+        bounds=(best - step, best + step),
+        method="bounded",
+        options={"xatol": 1e-12},
     )
+    return slope(float(found.x)), float(found.x)
 
 
-def _supremum(x: Array, g: Array, activation: nn.Module, free: bool) -> float:
-    """Supremum over v (and b, where it is free) of |E[g h(v.x + b)]| / (2 |v|), by ascents."""
+def _supremum(x: Array, g: Array, activation: nn.Module, free: bool) -> tuple[float, Array]:
+    """Supremum over v (and b, where it is free) of |E[g h(v.x + b)]| / (2 |v|), by ascents.
+
+    With v (and b) of the best one.
+    """
     inputs = x.shape[1]
     tensor, slope = torch.from_numpy(x), torch.from_numpy(g)
     homogeneous = isinstance(activation, HOMOGENEOUS)
@@ -227,4 +275,5 @@ def _supremum(x: Array, g: Array, activation: nn.Module, free: bool) -> float:
             )
     values = -evaluate(rows, rows.new_zeros(len(rows)))[0]
     sound = rows[:, :inputs].norm(dim=1) * spread > NEAREST
-    return float(torch.where(sound, values, 0.0).max())
+    best = int(torch.where(sound, values, 0.0).argmax())
+    return float(values[best]) if bool(sound[best]) else 0.0, rows[best].numpy()

@@ -10,7 +10,7 @@ from torch import nn
 from tqdm import tqdm
 
 from phase_utils._check import Array
-from phase_utils.diagnosis.ascent import Ascent, ascend
+from phase_utils.diagnosis.ascent import ENDLESS, Ascent, ascend
 from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.one_layer import OneLayer, one_layer
@@ -21,8 +21,13 @@ from phase_utils.training.trials import LossFunction
 SHORT, SHORT_STEPS = 40, 5  # iterations and steps of the first round, in which all starts run
 FINISHED = 4  # starts that are finished, besides the best of each kind
 LARGE = 2e7  # samples times weights above which starts are screened on a part of the samples
+LARGE_INPUTS = 2e6  # samples times inputs above which no bound from above is looked for
 SLOW = 60.0  # seconds from which a call shows its progress unasked
-MET = 1e-6  # relative distance at which bounds from below and above have met
+NEAR = 1e-3  # of the best gamma: a start within it has found it
+LEAST = 0.01  # of the best gamma, below which other starts are not looked for
+REACHED = 0.95  # of the best gamma, to which other starts leap
+SIZES = np.geomspace(0.1, 1e-4, 13)  # of a unit where continuous transitions begin
+MET = 3e-6  # relative distance at which bounds from below and above have met
 
 
 class Search:
@@ -62,8 +67,7 @@ class Search:
             if self._met():
                 break
             if not run.done and run.gamma > 0:
-                ascend(self.objective, self.reference, run, run.gamma, iterations=self.steps)
-                self.offer(run)
+                self._finish(run)
             if bar is not None:
                 bar.update()
         if bar is not None:
@@ -74,7 +78,8 @@ class Search:
         objective = self.objective
         if objective.penalty.function is not None or objective.draws:
             return None
-        if objective.dtype != torch.float64 or objective.count * objective.parameters > LARGE:
+        inputs = objective.x[0].numel() if isinstance(objective.x, torch.Tensor) else math.inf
+        if objective.dtype != torch.float64 or objective.count * inputs > LARGE_INPUTS:
             return None
         return one_layer(objective, torch.from_numpy(self.reference.at(1e6).weights))
 
@@ -84,16 +89,49 @@ class Search:
             return False
         return max(r.gamma for r in self.pool) >= (1 - MET) * self.layer.supremum
 
+    def _small(self, run: Ascent) -> None:
+        """Put a run at the unit that attains the bound from above, at the size that does best."""
+        assert self.layer is not None and self.layer.unit is not None
+        blind = self.reference.at(self.first_gamma)
+        for size in SIZES:
+            w = self.layer.unit.placed(self.objective, blind.weights, size)
+            loss, square = self.objective.values(w)
+            if loss + self.first_gamma * square >= blind.value:
+                continue
+            tie = self.reference.root(loss, square, self.first_gamma)
+            if tie > run.gamma:
+                run.gamma, run.first, run.size, run.weights = tie, tie, square, w
+                run.square, run.gain = square, blind.value - loss
+        if run.gamma > 0:
+            run.path.append((run.gamma, run.square, run.gain))
+            run.lines.append((blind.value - run.gain, run.square))
+
     def _short(self, run: Ascent) -> None:
         iterations = min(SHORT, self.steps)
+        if run.kind == "steepest" and self.layer is not None and self.layer.unit is not None:
+            self._small(run)
+            if self._met():
+                return
+        best = min(max(r.gamma for r in self.pool), ENDLESS * self.first_gamma)
         ascend(
             self.objective,
             self.reference,
             run,
-            self.first_gamma,
+            run.gamma or self.first_gamma,
             steps=SHORT_STEPS,
             iterations=iterations,
+            least=LEAST * best,
+            leap=REACHED * best,
         )
+        self.offer(run)
+
+    def _finish(self, run: Ascent) -> None:
+        """Ascend to the end, from the best gamma that is known: below it nothing is to be won."""
+        best = max(r.gamma for r in self.pool)
+        ascend(self.objective, self.reference, run, best, iterations=self.steps)
+        if (1 - 10 * NEAR) * best <= run.gamma < (1 - NEAR) * best:  # as good, if not better?
+            level = (1 - NEAR) * best
+            ascend(self.objective, self.reference, run, level, steps=1, iterations=self.steps)
         self.offer(run)
 
     def offer(self, run: Ascent) -> None:
@@ -136,6 +174,10 @@ def screen(search: Search, model: nn.Module, loss_fn: LossFunction, data: Any) -
     """Run the search; of large data a few starts on a part, the best of them finished on all."""
     whole = search.objective
     if whole.count * whole.parameters <= LARGE:
+        search.run()
+        return
+    if search.layer is not None and search.layer.convex and search.layer.unit is not None:
+        search.starts = min(search.starts, FINISHED)  # it is known where they end
         search.run()
         return
     samples = gather(data, whole.device)
