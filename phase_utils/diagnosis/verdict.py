@@ -17,7 +17,7 @@ EXCESS = 1e-5  # of the best gamma over gamma_origin that counts as a jump
 SMALL = 2e-3  # R at the end over that of the first states, below which nothing is left
 SMALL_WITH_NOISE = 2e-2  # the same where fixed draws blur what is small
 TINY = 1e-4  # R over that of the first states, below which its settling says nothing
-SETTLED = 1e-5  # relative step in gamma in which R of a jump stays, and else halves
+SETTLED = 3e-4  # relative step in gamma in which R of a jump stays, and else halves
 FRESH = 8  # sets of fresh draws that a model with noise is measured on
 FAR = 300.0  # times the first gamma of any start: unbounded
 
