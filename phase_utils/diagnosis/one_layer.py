@@ -64,11 +64,11 @@ class OneLayer:
     convex: str
     method: str
     linear: tuple[float, float]
-    unit: "Unit | None" = None
+    unit: "SmallUnit | None" = None
 
 
 @dataclass(frozen=True)
-class Unit:
+class SmallUnit:
     """One hidden unit, |v| = |u| = 1, whose quotient tends to the supremum as both shrink.
 
     bias : of v of norm one; it shrinks with v where the activation is homogeneous. height : h(bias)
@@ -134,10 +134,10 @@ def one_layer(problem: Any, trivial: Tensor) -> OneLayer | None:
     if exact:
         v, b = row[: x.shape[1]] / np.linalg.norm(row[: x.shape[1]]), float(row[-1]) * free
         height = activation(torch.from_numpy(x @ v + b)).numpy() @ g
-        unit = Unit(v, b, -height / max(float(np.linalg.norm(height)), 1e-300), True, 0.0)
-    elif supremum == limit:
+        unit = SmallUnit(v, b, -height / max(float(np.linalg.norm(height)), 1e-300), True, 0.0)
+    elif supremum <= limit * (1 + 1e-6):
         shift = float(activation(torch.tensor(bias, dtype=torch.float64)))
-        unit = Unit(left[:, 0], bias, -np.sign(slope_at) * right[0], False, shift)
+        unit = SmallUnit(left[:, 0], bias, -np.sign(slope_at) * right[0], False, shift)
     return OneLayer(supremum, exact, _convex(problem, output), method, linear, unit)
 
 

@@ -16,8 +16,8 @@ from phase_utils.diagnosis.search import LARGE, Search
 EXCESS = 1e-5  # of the best gamma over gamma_origin that counts as a jump
 SMALL = 2e-3  # R at the end over that of the first states, below which nothing is left
 SMALL_WITH_NOISE = 2e-2  # the same where fixed draws blur what is small
-TINY = 1e-4  # R over that of the first states, below which its settling says nothing
-SETTLED = 3e-4  # relative step in gamma in which R of a jump stays, and else halves
+LEAST_JUMP = 1e-4  # R over that of the first states, below which its settling says nothing
+STAYS = 3e-4  # relative step in gamma in which R of a jump stays, and else halves
 FRESH = 8  # sets of fresh draws that a model with noise is measured on
 FAR = 300.0  # times the first gamma of any start: unbounded
 
@@ -61,7 +61,7 @@ def order_of(pool: list[Ascent], origin: Origin | None, noisy: bool) -> tuple[st
         return ("none" if steep and free else "unbounded"), math.inf
     reference = max(r.size for r in pool)
     gone = best.square < (SMALL_WITH_NOISE if noisy else SMALL) * reference
-    if not noisy and best.square > TINY * reference and settled(best):
+    if not noisy and best.square > LEAST_JUMP * reference and settled(best):
         gone = False
     if origin is not None and origin.gamma is not None and origin.gamma > 0:
         gone = best.gamma <= origin.gamma * (1 + EXCESS)
@@ -76,7 +76,7 @@ def settled(run: Ascent) -> bool:
     if len(run.path) < 2:
         return False
     (before, larger, _), (gamma, square, _) = run.path[-2:]
-    return gamma - before < SETTLED * gamma and square > 0.8 * larger
+    return gamma - before < STAYS * gamma and square > 0.8 * larger
 
 
 def fresh(objective: Objective, reference: Reference, best: Ascent) -> tuple[float, float]:

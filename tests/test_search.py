@@ -1,0 +1,131 @@
+"""The search of a diagnosis: what saves evaluations gives the same answers."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import phase_utils as pu
+from phase_utils.diagnosis import search as search_module
+from phase_utils.diagnosis.ascent import Ascent, ascend
+from phase_utils.diagnosis.blind import Reference
+from phase_utils.diagnosis.objective import Objective
+from phase_utils.diagnosis.penalties import Penalty
+from phase_utils.diagnosis.search import Search
+from phase_utils.diagnosis.verdict import order_of, settled
+
+
+def problem(activation=nn.ReLU, hidden_bias=True, decay_all=True, factors=(1.0, 1.0)):
+    torch.manual_seed(0)
+    x = torch.randn(60, 3, dtype=torch.float64)
+    y = torch.randint(3, (60,))
+    y[:20] = 0  # unequal classes: a decayed output bias pays for itself
+    model = nn.Sequential(nn.Linear(3, 8, bias=hidden_bias), activation(), nn.Linear(8, 3))
+    decayed = {"0.weight": factors[0], "2.weight": factors[1]}
+    if decay_all:
+        decayed = {k: 1.0 for k, _ in model.named_parameters()}
+    return Objective(model, nn.functional.cross_entropy, (x, y), Penalty(decayed))
+
+
+def test_a_blind_network_found_from_its_neighbours_is_the_one_that_is_sought_afresh():
+    objective = problem()
+    reference = Reference(objective, 0.02)
+    reference.at(0.05)
+    for gamma in (0.055, 0.06, 0.058, 0.2):
+        before = objective.calls
+        found = reference._nearby(gamma)
+        used = objective.calls - before
+        assert found is not None
+        afresh = Reference(objective, gamma).at(gamma)
+        assert found.value == pytest.approx(afresh.value, rel=1e-13)
+        assert found.square == pytest.approx(afresh.square, rel=1e-6)
+        before = objective.calls
+        reference.at(gamma)
+        assert objective.calls - before <= min(used, 8)  # curvatures are known by now
+
+
+def test_a_blind_network_whose_bias_dies_out_is_not_taken_from_its_neighbours():
+    # F of a network with a kinked penalty has none
+    torch.manual_seed(0)
+    x = torch.randn(40, 2, dtype=torch.float64)
+    model = nn.Linear(2, 1)
+
+    def absolute(module):
+        return sum(p.abs().sum() for p in module.parameters())
+
+    penalty = Penalty({"weight": 1.0, "bias": 1.0}, absolute, coupled=False)
+    objective = Objective(model, nn.functional.mse_loss, (x, x[:, :1] + 1), penalty)
+    reference = Reference(objective, 0.1)
+    reference.at(0.1)
+    assert reference._nearby(0.11) is None
+    assert reference.at(2.5).square == pytest.approx(0, abs=1e-6)
+
+
+def test_a_root_lies_just_below_the_gamma_at_which_a_network_ties():
+    objective = problem()
+    reference = Reference(objective, 0.02)
+    run = Ascent("own", objective.first)
+    ascend(objective, reference, run, 0.02, steps=2)
+    loss, square = objective.values(run.weights)
+    root = reference.root(loss, square, 0.02)
+    assert loss + root * square <= reference.at(root).value
+    beyond = root * (1 + 1e-6)
+    assert loss + beyond * square > reference.at(beyond).value
+
+
+@pytest.mark.parametrize(
+    ("activation", "options"),
+    [
+        (nn.ReLU, {}),
+        (nn.ReLU, {"hidden_bias": False, "factors": (1.0, 0.3)}),
+        (nn.Tanh, {"factors": (0.5, 2.0)}),
+        (nn.Sigmoid, {}),
+    ],
+)
+def test_one_small_unit_attains_the_bound_from_above(activation, options):
+    objective = problem(activation, decay_all=False, **options)
+    search = Search(objective, 16, 150, 0, False)
+    assert search.layer.unit is not None
+    search.run()
+    assert len(search.pool) == 4  # nothing is left to search for
+    best = max(search.pool, key=lambda r: r.gamma)
+    supremum = search.layer.supremum
+    assert (1 - 1e-5) * supremum <= best.gamma <= supremum * (1 + 1e-12)
+    loss, square = objective.values(best.weights)
+    blind = search.reference.at(best.gamma)
+    assert loss + best.gamma * square <= blind.value  # a true bound
+
+
+def test_a_start_that_is_not_as_good_as_another_leaves_its_bound_as_it_was():
+    objective = problem()
+    search = Search(objective, 3, 150, 0, False)
+    search.run()
+    best = max(search.pool, key=lambda r: r.gamma)
+    for run in search.pool:
+        before = run.gamma
+        search._finish(run)
+        assert run.gamma >= before
+        assert run.gamma <= best.gamma * (1 + 1e-6)
+
+
+def test_r_that_stays_while_gamma_converges_is_a_jump_however_small():
+    def ascent(*squares):
+        path = [(0.2 * (1 - 10.0**-k), s, 0.1) for k, s in zip((2, 4, 6), squares, strict=True)]
+        return Ascent("own", np.zeros(1), path[-1][0], 0.1, 30.0, squares[-1], 0.1, path)
+
+    assert settled(ascent(0.06, 0.05, 0.0499))
+    assert not settled(ascent(0.06, 0.05, 0.02))
+    assert order_of([ascent(0.06, 0.05, 0.0499)], None, False)[0] == "first"
+    assert order_of([ascent(0.06, 0.05, 0.02)], None, False)[0] == "continuous"
+    assert order_of([ascent(1e-3, 1e-3, 1e-3)], None, False)[0] == "continuous"
+
+
+def test_a_large_layer_is_diagnosed_on_all_samples_from_a_few_starts(monkeypatch):
+    monkeypatch.setattr(search_module, "LARGE", 1e3)  # 100 samples times 33 weights
+    torch.manual_seed(0)
+    x = torch.randn(100, 3, dtype=torch.float64)
+    model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 1))
+    found = pu.diagnose(model, nn.functional.mse_loss, (x, x[:, :1].abs()))
+    assert found.gamma_upper == pytest.approx(found.gamma_coexistence, rel=1e-5)
+    assert found.order == "continuous"
+    assert found.evidence.starts == 4
