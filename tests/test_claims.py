@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from phase_utils.chapters import claims, execution, vocabulary
@@ -26,13 +27,14 @@ def ledger(monkeypatch):
     ("measured", "expected", "options", "passes"),
     [
         (1.0, 1.0, {}, True),
+        (0.3, 0.1 + 0.2, {"tolerance": 1e-15}, True),
         (1.01, 1.0, {"tolerance": 0.009}, False),
         (1.01, 1.0, {"tolerance": 0.011}, True),
         (101.0, 100.0, {"tolerance": 0.02, "relative": False}, False),
-        (np.nan, 1.0, {"tolerance": 1e9}, False),
-        (1.0, np.nan, {"tolerance": 1e9}, False),
+        (np.nan, 1.0, {"tolerance": 0.1}, False),
+        (1.0, np.nan, {"tolerance": 0.1}, False),
         ([1.0, 2.0], [1.0, 2.5], {"tolerance": 0.1}, False),
-        ([], [], {"tolerance": 1.0}, False),
+        ([], [], {"tolerance": 0.1}, False),
         (True, True, {}, True),
         (False, True, {"tolerance": 0.5}, False),
         ("first", "second", {"tolerance": 0.5}, False),
@@ -40,7 +42,7 @@ def ledger(monkeypatch):
     ],
 )
 def test_a_check_passes_only_where_it_should(ledger, measured, expected, options, passes):
-    ledger.check("Eq-0", measured=measured, expected=expected, route="r", **options)
+    ledger.check("Eq-0", measured=measured, expected=expected, route="trained", **options)
     assert ledger.results[-1]["state"] == ("pass" if passes else "fail")
 
 
@@ -84,7 +86,11 @@ def test_the_text_of_a_check_holds_no_rounding(ledger, measured, expected, optio
 
     for _ in range(30):
         ledger.check(
-            "Eq-0", measured=elsewhere(measured), expected=elsewhere(expected), route="r", **options
+            "Eq-0",
+            measured=elsewhere(measured),
+            expected=elsewhere(expected),
+            route="trained",
+            **options,
         )
     assert {result["state"] for result in ledger.results} == {"pass"}
     assert len({line._repr_mimebundle_()[0]["text/plain"] for line in ledger.shown}) == 1
@@ -99,7 +105,13 @@ def test_the_digits_are_those_that_the_tolerance_leaves(ledger):
         (3, 1.0, "3"),
     ):
         ledger.check(
-            "Eq-0", measured=value, expected=value, route="r", tolerance=tolerance, relative=False
+            "Eq-0",
+            measured=np.asarray(value),
+            expected=value,
+            route="trained",
+            tolerance=tolerance,
+            relative=False,
+            loose="digits",
         )
         shown = ledger.shown[-1]._repr_mimebundle_()[0]["text/plain"]
         assert f"measured {text} | expected {text}" in shown
@@ -114,7 +126,7 @@ def test_what_was_not_checked_is_missing(ledger):
 
 def test_a_smaller_run_says_so_but_does_not_hide_a_failure(ledger):
     for value in (1.0, 2.0):
-        ledger.check("Eq-0", measured=value, expected=1.0, route="r", reduced="8 x 8 images")
+        ledger.check("Eq-0", measured=value, expected=1.0, route="trained", reduced="8 x 8 images")
     ledger.untested("Eq-0", "needs a GPU")
     states = [result["state"] for result in ledger.results]
     assert states == ["reduced size", "fail", "untested"]
@@ -126,9 +138,14 @@ def test_a_smaller_run_says_so_but_does_not_hide_a_failure(ledger):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda led: led.check("Eq-1", measured=1, expected=1, route="r"), "claim must be one of"),
+        (
+            lambda led: led.check("Eq-1", measured=1, expected=1, route="trained"),
+            "claim must be one of",
+        ),
         (lambda led: led.check("Eq-0", measured=1, expected=1, route=""), "route of Eq-0"),
-        (lambda led: led.check("Eq-0", measured=[1], expected=1, route="r"), "shape"),
+        (lambda led: led.check("Eq-0", measured=1, expected=1, route="chapter 7"), "route of Eq-0"),
+        (lambda led: led.check("Eq-0", measured=1, expected=1, route="the text"), "route of Eq-0"),
+        (lambda led: led.check("Eq-0", measured=[1], expected=1, route="trained"), "shape"),
         (lambda _: claims.Ledger("99_none", "book"), "must have claims"),
         (lambda _: claims.Ledger("00_demo", "quick"), "tier must be one of"),
     ],
@@ -136,6 +153,77 @@ def test_a_smaller_run_says_so_but_does_not_hide_a_failure(ledger):
 def test_wrong_use_is_named(ledger, call, message):
     with pytest.raises(ValueError, match=message):
         call(ledger)
+
+
+ONE, MANY = 0.3, np.linspace(0.1, 1.3, 13)
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected"),
+    [
+        (ONE, ONE),
+        (MANY, MANY),
+        (MANY[::2], MANY[::2]),
+        (torch.from_numpy(MANY), MANY),
+        ([ONE, 0.0], (ONE, 0.0)),
+        (MANY, MANY.copy()),  # so many fractions agree to the last bit only by one expression
+        (list(MANY), [1 * value for value in MANY]),
+    ],
+)
+def test_a_value_is_not_compared_with_itself(ledger, measured, expected):
+    with pytest.raises(ValueError, match=r"measured and expected of Eq-0 must"):
+        ledger.check("Eq-0", measured=measured, expected=expected, route="trained", tolerance=1e-9)
+    assert ledger.results == []
+
+
+def test_what_is_exact_or_interleaved_is_no_comparison_with_itself(ledger):
+    pairs = np.array([MANY, MANY * (1 + 1e-12)]).T
+    whole = np.arange(20.0)
+    for measured, expected in (
+        (pairs[:, 0], pairs[:, 1]),  # one array, no common memory
+        (MANY[:7], MANY[:7].copy()),  # few
+        (whole, whole.copy()),  # whole numbers
+        (np.full(20, ONE), np.full(20, ONE)),  # one fraction
+        (MANY, np.nextafter(MANY, 2)),
+        (True, True),
+        ("first", "first"),
+    ):
+        ledger.check("Eq-0", measured=measured, expected=expected, route="trained", tolerance=1e-9)
+    assert {result["state"] for result in ledger.results} == {"pass"}
+
+
+@pytest.mark.parametrize(
+    ("expected", "options"),
+    [
+        ([1.0, 2.0], {"tolerance": 0.11}),
+        ([1.0, 2.0], {"tolerance": 0.21, "relative": False}),
+        ([1.0, 2.0], {"tolerance": {"smoke": 0.01, "book": 0.2, "paper": 0.01}}),
+    ],
+)
+def test_a_loose_tolerance_has_a_reason(ledger, expected, options):
+    check = {"measured": [1.0, 2.0], "expected": expected, "route": "trained", **options}
+    with pytest.raises(ValueError, match=r"tolerance of Eq-0 must be at most 10%"):
+        ledger.check("Eq-0", **check)
+    ledger.check("Eq-0", **check, loose="nine starts")
+    assert ledger.results[-1]["reason"] == "nine starts"
+    ledger.check("Eq-0", measured=0.4, expected=0.0, route="trained", tolerance=0.5, relative=False)
+
+
+@pytest.mark.parametrize(
+    ("measured", "text"),
+    [
+        ([False, True, False], "3 of 3 as expected"),
+        ([False, False, True], "1 of 3 as expected"),
+    ],
+)
+def test_of_many_answers_the_line_says_how_many_are_right(ledger, measured, text):
+    ledger.check("Eq-0", measured=measured, expected=[False, True, False], route="trained")
+    assert text in ledger.shown[-1]._repr_mimebundle_()[0]["text/plain"]
+    ledger.check(
+        "Eq-0", measured=np.array(measured) + 1.0, expected=[1.0, 2.0, 1.0], route="trained"
+    )
+    shown = ledger.shown[-1]._repr_mimebundle_()[0]["text/plain"]
+    assert text.replace("as expected", "values within 0 (relative)") in shown
 
 
 @pytest.mark.parametrize("definition", claims.definitions(), ids=lambda d: d.id)
@@ -183,3 +271,43 @@ def test_every_state_of_a_run_has_its_look():
 def test_a_claim_is_in_the_worst_state_of_its_checks(states, shown):
     assert vocabulary.worst(states) == vocabulary.worst(states[::-1]) == shown
     assert vocabulary.ranked(["pass", *states])[0] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("states", "recorded", "strength", "said"),
+    [
+        (["pass", "pass"], "", "full", "confirmed"),
+        (["pass", "not applicable"], "", "full", "confirmed"),
+        (["pass", "reduced size"], "", "reduced", "confirmed, at reduced size"),
+        (["pass", "untested"], "", "reduced", "confirmed, at reduced size"),
+        (["reduced size"], "elsewhere", "reduced", "confirmed, at reduced size"),
+        (["untested"], "in May", "recorded elsewhere", "confirmed, by a recorded run"),
+        (["untested"], "", "none", "not decided by this run"),
+        (["not applicable"], "", "none", "not decided by this run"),
+        ([], "", "none", "not decided by this run"),
+        (["pass", "fail"], "in May", "none", "not decided by this run"),
+        (["pass", "of a later version"], "", "reduced", "confirmed, at reduced size"),
+    ],
+)
+def test_a_verdict_is_no_stronger_than_its_evidence(states, recorded, strength, said):
+    assert vocabulary.evidence(states, recorded) == strength
+    assert vocabulary.spoken("confirmed", strength) == said
+    assert set(vocabulary.SPOKEN) == set(vocabulary.EVIDENCE)
+
+
+def test_sentences_of_the_start_page_are_made_from_counts(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "book" / "_ext")
+    from claim_pages import support
+
+    known = [
+        claims.Definition(name, "00_demo", "Eq.", "one is one", "confirmed")
+        for name in ("a", "b", "c")
+    ]
+    of = dict(zip(known, ("full", "reduced", "none"), strict=True))
+    text = support(known, of.get, lambda d: f"why {d.id}")
+    assert text == (
+        "1 of 3 claims ran in full when this book was built. "
+        "At reduced size, or in part: {claim}`b` (why b). "
+        "Without evidence here: {claim}`c` (why c)."
+    )
+    assert support(known[:1], of.get, str).startswith("All 1 claim ran in full")

@@ -6,7 +6,7 @@ build.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,25 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from phase_utils.chapters import claims, execution
 from phase_utils.chapters.vocabulary import (
+    ELSEWHERE,
+    EVIDENCE,
     FAIL,
+    FULL,
+    NONE,
     NOT_APPLICABLE,
-    PASS,
     REDUCED,
-    STATES,
+    SMALLER,
     UNTESTED,
     VERDICTS,
+    evidence,
+    spoken,
     worst,
 )
+from phase_utils.chapters.words import counted
 
 PAGES = ("book/introduction", "book/status", "book/corrections")
-SHORT = {NOT_APPLICABLE: "n/a", REDUCED: "reduced"}
+HEADS = {ELSEWHERE: "elsewhere", NONE: "no evidence"}
+REASONS = (REDUCED, UNTESTED, NOT_APPLICABLE)  # states whose reason says what is missing
 
 logger = logging.getLogger(__name__)
 Result = dict[str, Any]
@@ -110,6 +117,14 @@ class Book:
         """Return the worst state among the checks of a claim."""
         return worst(r["state"] for r in self.of_claim(definition))
 
+    def evidence(self, definition: claims.Definition) -> str:
+        """Return how strongly this run, or a recorded one, supports the verdict of a claim."""
+        return evidence((r["state"] for r in self.of_claim(definition)), definition.recorded)
+
+    def spoken(self, definition: claims.Definition) -> str:
+        """Return the verdict of a claim, no stronger than its evidence."""
+        return spoken(definition.verdict, self.evidence(definition))
+
     def tier(self, chapter: str) -> str:
         """Return the tier at which the chapter ran."""
         return next((str(r["tier"]) for d in self.of(chapter) for r in self.of_claim(d)), "")
@@ -118,6 +133,15 @@ class Book:
         """Return how long the chapter took to execute."""
         data = NbMetadataCollector.get_exec_data(self.env, f"notebooks/{chapter}")
         return data["runtime"] if data else None
+
+    def reasons(self, definition: claims.Definition) -> str:
+        """Return what keeps the evidence of a claim from being full."""
+        found = [
+            r.get("reduced") or r.get("reason", "")
+            for r in self.of_claim(definition)
+            if r["state"] in REASONS
+        ]
+        return definition.recorded or "; ".join(dict.fromkeys(filter(None, found))) or UNTESTED
 
     def problems(self) -> Iterable[str]:
         """Return what must fail the build."""
@@ -179,10 +203,9 @@ class ClaimStatus(Generated):
 
     def _summary(self, book: Book) -> nodes.table:
         lines = [(self.chapter(c), book.of(c), book.seconds(c)) for c in book.chapters]
-        # a verdict or a state that does not occur would be a column of zeros
-        found = {d.verdict for d in book.definitions} | {book.state(d) for d in book.definitions}
-        verdicts = [v for v in VERDICTS if v in found]
-        states = [s for s in STATES if s in found or s in (PASS, FAIL)]
+        # a verdict counts where its evidence is full; the weaker have columns of their own
+        kinds = {d: self._kind(book, d) for d in book.definitions}
+        shown = [k for k in (*VERDICTS, *EVIDENCE, FAIL) if k in {*kinds.values(), FAIL}]
         spent = [seconds for _, _, seconds in lines if seconds is not None]
         total = [nodes.paragraph("", "", nodes.strong(text="All"))]
         rows = []
@@ -190,13 +213,20 @@ class ClaimStatus(Generated):
             *lines,
             (total, list(book.definitions), sum(spent) if spent else None),
         ):
-            counts = Counter(d.verdict for d in definitions)
-            counts.update(book.state(d) for d in definitions)
-            texts = [str(n) for n in (len(definitions), *(counts[c] for c in (*verdicts, *states)))]
+            counts = Counter(kinds[d] for d in definitions)
+            texts = [str(n) for n in (len(definitions), *(counts[kind] for kind in shown))]
             texts.append("" if seconds is None else f"{seconds:.0f} s")
             rows.append([title, *[[nodes.paragraph(text=text)] for text in texts]])
-        heads = ["chapter", "claims", *verdicts, *(SHORT.get(s, s) for s in states), "time"]
+        heads = ["chapter", "claims", *(HEADS.get(kind, kind) for kind in shown), "time"]
         return self.table([head.capitalize() for head in heads], rows, "claim-summary")
+
+    @staticmethod
+    def _kind(book: Book, definition: claims.Definition) -> str:
+        """Return where a claim is counted: its verdict where the evidence is full."""
+        if book.state(definition) == FAIL:
+            return FAIL
+        strength = book.evidence(definition)
+        return definition.verdict if strength == FULL else strength
 
     def _section(self, book: Book, chapter: str) -> nodes.section:
         docname = f"notebooks/{chapter}"
@@ -218,7 +248,8 @@ class ClaimStatus(Generated):
             route = result.get("route")
             reason = result.get("reason")
             state = str(result["state"])
-            verdict = definition.verdict if first else ""
+            verdict = book.spoken(definition) if first else ""
+            recorded = definition.recorded if first else ""
             seconds = number(result.get("seconds"), ".1f")
             yield [
                 self._name(definition) if first else [],
@@ -226,9 +257,10 @@ class ClaimStatus(Generated):
                     *(self.markdown(definition.statement) if first else []),
                     *([self._note(f"Expected from: {route}")] if route else []),
                     *([self._note(reason)] if reason else []),
+                    *([self._note(f"Recorded: {recorded}")] if recorded else []),
                 ],
                 self._values(result, "measured", "expected", form=".10g"),
-                self._values(result, "deviation", "tolerance", form=".2g"),
+                [*self._values(result, "deviation", "tolerance", form=".2g"), *self._share(result)],
                 [
                     nodes.paragraph(
                         text=state, classes=["claim-state", f"claim-{nodes.make_id(state)}"]
@@ -241,6 +273,15 @@ class ClaimStatus(Generated):
                     ),
                 ],
             ]
+
+    def _share(self, result: Result) -> list[nodes.Node]:
+        """Return the worst deviation over its tolerance, and of how many values."""
+        deviation, tolerance = result.get("deviation"), result.get("tolerance")
+        many = result.get("values", 1)
+        of = f" (worst of {many})" if many > 1 else ""
+        if deviation is None or not tolerance:
+            return []
+        return [self._note(f"{deviation / tolerance:.2g} of the tolerance{of}")]
 
     @staticmethod
     def _note(text: str) -> nodes.paragraph:
@@ -276,7 +317,8 @@ class ClaimCorrections(Generated):
                 continue
             state = ClaimRole.link(d.id, book.state(d), self.env.docname)
             where = nodes.paragraph("", "", nodes.strong(text=d.source))
-            check = nodes.paragraph("", "", state, classes=["claim-note"])
+            spoken = nodes.Text(f", {book.spoken(d)}")
+            check = nodes.paragraph("", "", state, spoken, classes=["claim-note"])
             follows = self.paragraph(d.consequence, "claim-note")
             rows.append(
                 [
@@ -287,6 +329,36 @@ class ClaimCorrections(Generated):
             )
         heads = ["Where", "As printed", "Correct, and what follows"]
         return [self.table(heads, rows, "claim-corrections")]
+
+
+class ClaimEvidence(Generated):
+    """`{claim-evidence}`: what the run behind the pages supports, in sentences made from counts."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a paragraph."""
+        book = Book(self.env)
+        return [self.paragraph(support(book.definitions, book.evidence, book.reasons))]
+
+
+def support(
+    definitions: Sequence[claims.Definition],
+    strength: Callable[[claims.Definition], str],
+    reasons: Callable[[claims.Definition], str],
+) -> str:
+    """Return sentences on how many claims are supported how strongly, the weaker ones by name."""
+    by = {kind: [d for d in definitions if strength(d) == kind] for kind in EVIDENCE}
+    count = "All" if len(by[FULL]) == len(definitions) else f"{len(by[FULL])} of"
+    text = [f"{count} {counted(len(definitions), 'claim')} ran in full when this book was built."]
+    says = {
+        SMALLER: "At reduced size, or in part",
+        ELSEWHERE: "Recorded in another run",
+        NONE: "Without evidence here",
+    }
+    for kind, words in says.items():
+        names = [f"{{ref}}`{d.id} <{label(d.id)}>` ({reasons(d)})" for d in by[kind]]
+        if names:
+            text.append(f"{words}: {', '.join(names)}.")
+    return " ".join(text)
 
 
 class ClaimRole(SphinxRole):
@@ -338,6 +410,7 @@ def setup(app: Sphinx) -> None:
     """Add the directives and the role, and have their pages read last, in every build."""
     app.add_directive("claim-status", ClaimStatus)
     app.add_directive("claim-corrections", ClaimCorrections)
+    app.add_directive("claim-evidence", ClaimEvidence)
     app.add_role("claim", ClaimRole())
     app.connect("env-get-outdated", always_read)
     app.connect("env-before-read-docs", read_last)

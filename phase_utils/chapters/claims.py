@@ -21,6 +21,13 @@ from IPython.display import display
 from numpy.typing import NDArray
 
 from phase_utils._check import flag, non_empty, one_of, scalar, shown, text
+from phase_utils.chapters.evidence import (
+    loosest,
+    refuse_equal_bits,
+    refuse_itself,
+    refuse_loose,
+    refuse_no_route,
+)
 from phase_utils.chapters.vocabulary import (
     FAIL,
     MIME,
@@ -51,6 +58,8 @@ class Definition:
     printed, corrected, consequence : str
         What the paper prints, what is correct, what follows; empty where nothing had to be
         corrected. Markdown with TeX.
+    recorded : str
+        Where, when and on what a full run is recorded that the book does not repeat; or empty.
     """
 
     id: str
@@ -61,6 +70,7 @@ class Definition:
     printed: str = ""
     corrected: str = ""
     consequence: str = ""
+    recorded: str = ""
 
 
 @cache
@@ -136,6 +146,7 @@ class Ledger:
         relative: bool = True,
         what: str = "",
         reduced: str = "",
+        loose: str = "",
     ) -> None:
         """Compare numbers (or booleans, strings), record the result and display it.
 
@@ -144,10 +155,11 @@ class Ledger:
         claim : str
             Its id.
         measured, expected : scalar or array_like
-            Of the same shape. Of arrays the entry that is largest in `expected` is shown, to the
-            digits that the tolerance leaves meaningful; the worst deviation decides.
+            Of the same shape. Of arrays of numbers the entry that is largest in `expected` is
+            shown, to the digits that the tolerance leaves meaningful, and how many are within it;
+            of other arrays how many agree. The worst deviation decides.
         route : str
-            The independent way by which `expected` was found.
+            The independent way by which `expected` was found, not only where it is printed.
         tolerance : float or dict of str to float
             One number, or one for each tier; exact equality is asked of booleans and strings.
         relative : bool
@@ -157,17 +169,23 @@ class Ledger:
         reduced : str
             How this run is smaller than what the claim speaks of; a check that passes is then
             recorded as "reduced size".
+        loose : str
+            Why no tolerance of a tenth or less, of the largest expected value, can be asked for.
 
         Raises
         ------
         ValueError
-            For a claim of another chapter, no route, and shapes that differ.
+            For a claim of another chapter, shapes that differ, and what could not fail or would not
+            be noticed: a route that names none, a comparison of a value with itself (one object,
+            shared memory, arrays equal to the last bit), a tolerance above a tenth without a
+            reason.
         """
         self._definition(claim)
-        if not text("route", route).strip():
-            raise ValueError(f"route of {claim} must say how the expected value was found")
+        refuse_no_route(claim, text("route", route))
+        refuse_itself(claim, measured, expected)
         relative, what = flag("relative", relative), text("what", what)
-        reduced = text("reduced", reduced)
+        reduced, loose = text("reduced", reduced), text("loose", loose)
+        widest = loosest(tolerance)
         if isinstance(tolerance, Mapping):
             if self.tier not in tolerance:
                 raise ValueError(f"tolerance must have {self.tier}, got {shown(tolerance)}")
@@ -183,10 +201,12 @@ class Ledger:
                 f"measured of {claim} must have the shape of expected {want.shape}, got {got.shape}"
             )
         exact = want.dtype.kind in "bUS"
+        refuse_equal_bits(claim, got, want)
         if exact:
-            deviation = float(np.count_nonzero(got != want))
-            largest = 0
+            distance = np.asarray(got != want, float)
+            deviation, largest = float(np.sum(distance)), 0
         else:
+            refuse_loose(claim, widest, want, relative, loose)
             distance = np.abs(got - want)
             if relative:
                 with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -197,14 +217,22 @@ class Ledger:
             largest = int(np.argmax(sizes >= (1 - TIED) * np.max(sizes))) if want.size else 0
         # a comparison with nan is False: what is not a number cannot pass
         state = FAIL if not deviation <= bound else REDUCED if reduced else PASS
+        within = int(np.count_nonzero(distance <= (0.0 if exact else bound)))
         values = [_plain(v.reshape(-1)[largest]) if v.size else None for v in (got, want)]
+        if exact and want.size > 1:  # one of them would say nothing of the others
+            values = [within, want.size]
         parts = [claim, state, *([what] if what else [])]
-        size = abs(values[1]) if relative and isinstance(values[1], int | float) else 1.0
-        texts = [_rounded(value, bound * size) for value in values]
-        parts += [f"measured {texts[0]}", f"expected {texts[1]}"]
+        if exact and want.size > 1:
+            parts.append(f"{within} of {want.size} as expected")
+        else:
+            size = abs(values[1]) if relative and isinstance(values[1], int | float) else 1.0
+            texts = [_rounded(value, bound * size) for value in values]
+            largest_of = "the largest: " if want.size > 1 else ""
+            parts += [f"{largest_of}measured {texts[0]}", f"expected {texts[1]}"]
         if not exact:
             kind = "relative" if relative else "absolute"
-            parts.append(f"{counted(want.size, 'value')} within {bound:g} ({kind})")
+            all_of = f"{within} of " if want.size > 1 else ""
+            parts.append(f"{all_of}{counted(want.size, 'value')} within {bound:g} ({kind})")
         self._record(
             claim,
             state,
@@ -213,8 +241,10 @@ class Ledger:
             expected=values[1],
             deviation=None if exact or not np.isfinite(deviation) else deviation,
             tolerance=None if exact else bound,
+            values=want.size,
+            reduced=reduced,
             route=route,
-            reason="; ".join(part for part in (what, reduced) if part),
+            reason="; ".join(part for part in (what, reduced, loose) if part),
         )
 
     def not_applicable(self, claim: str, reason: str) -> None:

@@ -13,6 +13,16 @@ PASS, REDUCED, NOT_APPLICABLE = "pass", "reduced size", "not applicable"
 UNTESTED, FAIL = "untested", "fail"
 STATES = (PASS, REDUCED, NOT_APPLICABLE, UNTESTED, FAIL)
 
+# how strongly a run, or one that is recorded, supports a verdict, from the best to the worst
+FULL, SMALLER, ELSEWHERE, NONE = "full", "reduced", "recorded elsewhere", "none"
+EVIDENCE = (FULL, SMALLER, ELSEWHERE, NONE)
+SPOKEN = {
+    FULL: "{verdict}",
+    SMALLER: "{verdict}, at reduced size",
+    ELSEWHERE: "{verdict}, by a recorded run",
+    NONE: "not decided by this run",
+}
+
 # sizes of a run: that of the book is what a chapter's own cells say, `tiers.toml` has the others
 SMOKE, BOOK, PAPER = TIERS = ("smoke", "book", "paper")
 
@@ -26,6 +36,25 @@ def ranked(states: Iterable[str]) -> list[str]:
 def worst(states: Iterable[str]) -> str:
     """Return the worst of the states of a claim's checks, `UNTESTED` where there is none."""
     return (ranked(states) or [UNTESTED])[-1]
+
+
+def evidence(states: Iterable[str], recorded: str = "") -> str:
+    """Return how strongly checks that ended in `states` support a verdict: one of `EVIDENCE`.
+
+    What does not apply to a run says nothing for or against. A part that did not run makes the
+    rest smaller; where nothing ran, there is the record of another run, or nothing.
+    """
+    seen = set(states)
+    if FAIL in seen:
+        return NONE
+    if seen & {PASS, REDUCED}:
+        return FULL if seen <= {PASS, NOT_APPLICABLE} else SMALLER
+    return ELSEWHERE if recorded else NONE
+
+
+def spoken(verdict: str, strength: str) -> str:
+    """Return a verdict, no stronger than its evidence."""
+    return SPOKEN[strength].format(verdict=verdict)
 
 
 def failing(claims: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
