@@ -95,4 +95,4 @@ def _own(value: Any) -> bool:
     """Whether an object is no constant that Python may have stored once: True, "first", 0.0, 2."""
     if isinstance(value, float) and not isinstance(value, np.generic):
         return not float(value).is_integer()
-    return not isinstance(value, bool | int | str | bytes | None)
+    return not isinstance(value, bool | np.bool_ | int | str | bytes | None)
