@@ -1,0 +1,79 @@
+"""Every claim has a check that an error of one per cent, or the opposite of the claim, would fail.
+
+It is read off the references: the lines that chapters show at the tier `smoke`, where tolerances are
+widest. A line that compares answers fails where one is turned round. What is expected to be zero is
+taken as measured in units of what it is compared with. Claims that no check pins so closely are
+listed with a reason; the list may only get shorter.
+"""
+
+import re
+from collections import defaultdict
+
+import nbformat
+import pytest
+import references
+
+from phase_utils import chapters
+from phase_utils.chapters import vocabulary
+
+ERROR = 0.01
+NUMBERS = re.compile(
+    r"measured (\S+) \| expected (\S+) \| .*values? within (\S+) \((relative|absolute)\)"
+)
+WIDE = {
+    "ext-langevin": "averages over two dozen chains, compared in their standard errors",
+    "ext-population-loss": "an average over samples, compared in its standard errors",
+    "text-init-norm": "a mean over 300 draws, which is known to one and a half per cent",
+    "text-init-data-independent": "a scan of scales that lie three per cent apart",
+    "ext-beta": "ascents over draws of the code, of which there are few at the tier smoke",
+}
+
+
+def strong(line):
+    """Whether a line that passed would not have passed with another answer, or one per cent off."""
+    found = NUMBERS.search(line)
+    if not found:
+        return "expected" in line
+    _, expected, tolerance, kind = found.groups()
+    try:
+        size = abs(complex(expected)) or 1.0
+    except ValueError:  # infinite, as text
+        return True
+    return float(tolerance) < ERROR * (1.0 if kind == "relative" else size)
+
+
+def lines(name):
+    """Return the lines of the checks of a chapter, by claim."""
+    found = defaultdict(list)
+    nb = nbformat.read(references.FOLDER / f"{name}.ipynb", as_version=4)
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            claim, _, rest = output.get("data", {}).get("text/plain", "").partition(" | ")
+            if rest.split(" | ")[0] in vocabulary.STATES:
+                found[claim].append(rest)
+    return found
+
+
+@pytest.mark.parametrize("name", chapters.names())
+def test_one_per_cent_or_the_opposite_fails_every_claim(name):
+    shown = lines(name)
+    ran = {c for c, checks in shown.items() if any("within" in x or "expected" in x for x in checks)}
+    assert ran
+    weak = {claim for claim in ran if not any(strong(line) for line in shown[claim])}
+    assert weak == {claim for claim in WIDE if claim in shown}
+
+
+@pytest.mark.parametrize(
+    ("line", "fails"),
+    [
+        ("pass | measured 1 | expected 1 | 1 value within 0.009 (relative)", True),
+        ("pass | measured 1 | expected 1 | 1 value within 0.02 (relative)", False),
+        ("pass | the largest: measured 5 | expected 5 | 3 of 3 values within 0.04 (absolute)", True),
+        ("pass | measured 0.1 | expected 0.1 | 1 value within 0.002 (absolute)", False),
+        ("pass | measured 0 | expected 0 | 1 value within 1e-09 (absolute)", True),
+        ("pass | what | 3 of 3 as expected", True),
+        ("pass | measured True | expected True", True),
+    ],
+)
+def test_what_is_strong(line, fails):
+    assert strong(line) == fails
