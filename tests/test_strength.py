@@ -1,6 +1,6 @@
 """Every claim has a check that an error of one per cent, or the opposite of the claim, would fail.
 
-It is read off the references: the lines that chapters show at the tier `smoke`, where tolerances are
+It is read off the references: lines that chapters show at the tier `smoke`, where tolerances are
 widest. A line that compares answers fails where one is turned round. What is expected to be zero is
 taken as measured in units of what it is compared with. Claims that no check pins so closely are
 listed with a reason; the list may only get shorter.
@@ -57,7 +57,9 @@ def lines(name):
 @pytest.mark.parametrize("name", chapters.names())
 def test_one_per_cent_or_the_opposite_fails_every_claim(name):
     shown = lines(name)
-    ran = {c for c, checks in shown.items() if any("within" in x or "expected" in x for x in checks)}
+    ran = {
+        c for c, checks in shown.items() if any("within" in x or "expected" in x for x in checks)
+    }
     assert ran
     weak = {claim for claim in ran if not any(strong(line) for line in shown[claim])}
     assert weak == {claim for claim in WIDE if claim in shown}
@@ -68,7 +70,10 @@ def test_one_per_cent_or_the_opposite_fails_every_claim(name):
     [
         ("pass | measured 1 | expected 1 | 1 value within 0.009 (relative)", True),
         ("pass | measured 1 | expected 1 | 1 value within 0.02 (relative)", False),
-        ("pass | the largest: measured 5 | expected 5 | 3 of 3 values within 0.04 (absolute)", True),
+        (
+            "pass | the largest: measured 5 | expected 5 | 3 of 3 values within 0.04 (absolute)",
+            True,
+        ),
         ("pass | measured 0.1 | expected 0.1 | 1 value within 0.002 (absolute)", False),
         ("pass | measured 0 | expected 0 | 1 value within 1e-09 (absolute)", True),
         ("pass | what | 3 of 3 as expected", True),
