@@ -130,6 +130,7 @@ EXEMPT = {
 
 # functions of chapters that are no formulas
 NO_FORMULAS = {
+    ("04_no_zeroth_order", "sample"): "random samples",
     ("07_cascades", "beginning"): "initial weights",
     ("07_cascades", "scattered_weights"): "random weights",
     ("07_cascades", "noisy_training"): "networks, and the strength of their noise",
@@ -149,6 +150,8 @@ NO_FORMULAS = {
     ("11_collapse_self_supervised", "stacks"): "random augmentations",
     ("11_collapse_self_supervised", "train_encoder"): "networks",
     ("15_your_network", "trained"): "a network: no number",
+    ("13_initialization_and_escape", "pooled"): "mean over escapes, compared within 30 %",
+    ("15_your_network", "lowest"): "where it jumps is compared, not what it is",
     ("15_your_network", "spread"): "compared with a thousandth of another spread",
     ("15_your_network", "accuracy"): "drawn, and claimed nowhere",
     ("15_your_network", "rebuilt"): "a mean over noise, compared within 5 %",
