@@ -23,6 +23,10 @@ NUMBERS = re.compile(
 WIDE = {
     "ext-langevin": "averages over two dozen chains, compared in their standard errors",
     "ext-population-loss": "an average over samples, compared in its standard errors",
+    "Fig-2e": "images of networks trained for some hundred steps at the tier smoke",
+    "Fig-3": "a mean over some hundred noisy runs",
+    "ext-arrhenius": "escape times of some hundred chains, compared in their standard errors",
+    "text-sensitivity": "how many networks of a few learn from the largest scale of a map",
     "text-init-norm": "a mean over 300 draws, which is known to one and a half per cent",
     "text-init-data-independent": "a scan of scales that lie three per cent apart",
     "ext-beta": "ascents over draws of the code, of which there are few at the tier smoke",

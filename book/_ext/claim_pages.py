@@ -27,13 +27,13 @@ from phase_utils.chapters.vocabulary import (
     ELSEWHERE,
     EVIDENCE,
     FAIL,
-    FULL,
     NONE,
     NOT_APPLICABLE,
     REDUCED,
     SMALLER,
     UNTESTED,
     VERDICTS,
+    WHOLE,
     evidence,
     spoken,
     worst,
@@ -226,7 +226,7 @@ class ClaimStatus(Generated):
         if book.state(definition) == FAIL:
             return FAIL
         strength = book.evidence(definition)
-        return definition.verdict if strength == FULL else strength
+        return definition.verdict if strength == WHOLE else strength
 
     def _section(self, book: Book, chapter: str) -> nodes.section:
         docname = f"notebooks/{chapter}"
@@ -347,7 +347,7 @@ def support(
 ) -> str:
     """Return sentences on how many claims are supported how strongly, the weaker ones by name."""
     by = {kind: [d for d in definitions if strength(d) == kind] for kind in EVIDENCE}
-    count = "All" if len(by[FULL]) == len(definitions) else f"{len(by[FULL])} of"
+    count = "All" if len(by[WHOLE]) == len(definitions) else f"{len(by[WHOLE])} of"
     text = [f"{count} {counted(len(definitions), 'claim')} ran in full when this book was built."]
     says = {
         SMALLER: "At reduced size, or in part",

@@ -14,10 +14,10 @@ UNTESTED, FAIL = "untested", "fail"
 STATES = (PASS, REDUCED, NOT_APPLICABLE, UNTESTED, FAIL)
 
 # how strongly a run, or one that is recorded, supports a verdict, from the best to the worst
-FULL, SMALLER, ELSEWHERE, NONE = "full", "reduced", "recorded elsewhere", "none"
-EVIDENCE = (FULL, SMALLER, ELSEWHERE, NONE)
+WHOLE, SMALLER, ELSEWHERE, NONE = "full", "reduced", "recorded elsewhere", "none"
+EVIDENCE = (WHOLE, SMALLER, ELSEWHERE, NONE)
 SPOKEN = {
-    FULL: "{verdict}",
+    WHOLE: "{verdict}",
     SMALLER: "{verdict}, at reduced size",
     ELSEWHERE: "{verdict}, by a recorded run",
     NONE: "not decided by this run",
@@ -48,7 +48,7 @@ def evidence(states: Iterable[str], recorded: str = "") -> str:
     if FAIL in seen:
         return NONE
     if seen & {PASS, REDUCED}:
-        return FULL if seen <= {PASS, NOT_APPLICABLE} else SMALLER
+        return WHOLE if seen <= {PASS, NOT_APPLICABLE} else SMALLER
     return ELSEWHERE if recorded else NONE
 
 
