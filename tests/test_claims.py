@@ -307,7 +307,7 @@ def test_sentences_of_the_start_page_are_made_from_counts(monkeypatch):
     text = support(known, of.get, lambda d: f"why {d.id}")
     assert text == (
         "1 of 3 claims ran in full when this book was built. "
-        "At reduced size, or in part: {claim}`b` (why b). "
-        "Without evidence here: {claim}`c` (why c)."
+        "At reduced size, or in part: {ref}`b <claim-b>` (why b). "
+        "Without evidence here: {ref}`c <claim-c>` (why c)."
     )
     assert support(known[:1], of.get, str).startswith("All 1 claim ran in full")

@@ -124,7 +124,7 @@ def state_of(output: nodes.Node | None) -> str | None:
 def summary(results: Sequence[dict[str, Any]]) -> str:
     """One line for checks that all pass, with how close the closest came to its tolerance."""
     number = len(results)
-    line = f"{counted(number, 'check')} {'passes' if number == 1 else 'pass'}"
+    line = f"{counted(number, 'check')} pass{'es' * (number == 1)}"
     shares = [
         float(r["deviation"]) / float(r["tolerance"])
         for r in results
