@@ -101,6 +101,8 @@ def test_the_quotient_is_a_bound_that_its_weights_certify():
     assert float(p.losses(best.weights[None])[0]) + gamma * best.square < point.loss
     assert best.latent_heat == pytest.approx(point.loss - float(p.losses(best.weights[None])[0]))
     assert np.all(np.diff(best.values) <= 0)
+    assert best.values[0] > best.values[-1]
+    assert best.value == best.values[0]
 
 
 def test_cross_entropy_of_a_normalised_network_keeps_a_quotient_and_says_why_no_origin():

@@ -19,6 +19,7 @@ STATE = 4e7  # numbers that the minimiser may hold at once: 320 MB
 ATTEMPTS = 8  # most attempts to find a decay at which some start learns
 MEMORY = 8  # pairs of the minimiser
 MOST_STARTS = 10_000
+ENDED = 1e-9  # where the ascent of q has ended, as `minimise` asks
 SCALES = (1.0, 0.5, 1.7)  # of random starts, in units of a gain of about one
 ROUNDING = 32 * np.finfo(float).eps  # of a loss, relative
 
@@ -160,12 +161,10 @@ def _starts(
         for k in range((starts - 1) // 2):
             mode, amplitude = soft[k % len(soft)], (0.3, 0.1, 1.0)[k % 3]
             rows.append(trivial.weights + amplitude * size * (-1) ** (k // 2) * mode)
-    number = 0
-    while len(rows) < starts:
+    for number in range(starts - len(rows)):
         drawn = problem.random(SCALES[number % len(SCALES)], [1000 * seed + number])[0]
         # theta starts at the trivial optimum half of the time, as in the model otherwise
         rows.append(torch.where(problem.mask, drawn, (trivial.weights, drawn)[number % 2]))
-        number += 1
     return torch.stack(rows[:starts])
 
 
@@ -193,7 +192,6 @@ def _learned(
         x = x.clone()
         x[~done] = ended
         done = (trivial.loss - problem.losses(x)) > 1e-9 * abs(trivial.loss)
-        done &= problem.square(x) > 1e-12
         if done.any():
             break
         decay /= 4
@@ -215,7 +213,7 @@ def _ascended(problem: ModuleProblem, trivial: TrivialPoint, x: Tensor, steps: i
             x,
             x.new_zeros(len(x)),
             Lbfgs(MEMORY, 0.2),
-            tolerance=1e-9,
+            tolerance=ENDED,
             max_steps=steps,
         )
     return ended
