@@ -104,3 +104,27 @@ def test_all_that_a_layer_gives_is_counted():
     assert counts == [4 * 5 * 2 + 2 * (4 * 2)]  # its outputs, and its two last states
     assert passes.cut(4, 0.5 * passes.ACTIVATIONS) == [slice(0, 4)]
     assert passes.cut(4, 9 * passes.ACTIVATIONS) == [slice(i, i + 1) for i in range(4)]
+
+
+class Turning(nn.Module):
+    """A branch in Python on the weights, which vmap cannot take."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(2, 4))
+
+    def forward(self, x):
+        return x @ (self.w if self.w.sum() > 0 else -self.w).mT
+
+
+def test_a_module_that_cannot_be_batched_is_taken_row_by_row():
+    found = pu.ModuleProblem(Turning(), nn.functional.mse_loss, (X, Y))
+    assert found.rows == 1
+    x = found.random(1.0, range(5))
+    signs = np.sign(x.numpy().sum(1))
+    expected = [
+        np.square(s * X @ row.reshape(2, 4).T - Y).mean()
+        for s, row in zip(signs, x.numpy(), strict=True)
+    ]
+    assert {1, -1} <= set(signs)
+    np.testing.assert_allclose(found.losses(x), expected, rtol=1e-13)
