@@ -48,6 +48,7 @@ pu.langevin(network, init, 0.1, 0.01, dt=0.1, steps="many")  # error: langevin
 model = torch.nn.Linear(2, 1)
 found = pu.diagnose(model, torch.nn.functional.mse_loss, (x, y))
 order: str = found.order
+pu.diagnose(model, torch.nn.functional.mse_loss, 3.0)  # error: diagnose
 pu.diagnose("model", torch.nn.functional.mse_loss, (x, y))  # error: diagnose
 pu.norm_power_penalty(model.parameters(), 0.1, "four")  # error: norm_power_penalty
 """

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from phase_utils.diagnosis.penalties import Regulariser, penalty_of
 from phase_utils.diagnosis.quotient import MOST_STARTS
 from phase_utils.diagnosis.report import Diagnosis as Diagnosis
 from phase_utils.diagnosis.report import Evidence
-from phase_utils.diagnosis.samples import gather
+from phase_utils.diagnosis.samples import Data, gather
 from phase_utils.diagnosis.search import NEAR, Search, screen
 from phase_utils.training.trials import LossFunction
 
@@ -27,7 +26,7 @@ from phase_utils.training.trials import LossFunction
 def diagnose(
     model: nn.Module,
     loss_fn: LossFunction,
-    data: Any,
+    data: Data,
     *,
     decayed: Iterable[str] | Mapping[str, float] | None = None,
     optimizer: torch.optim.Optimizer | None = None,
@@ -133,7 +132,7 @@ def diagnose(
 def _faded(
     model: nn.Module,
     loss_fn: LossFunction,
-    data: Any,
+    data: Data,
     optimizer: torch.optim.AdamW,
     device: str,
 ) -> AdamWFade | None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from phase_utils._check import shown, tried
 from phase_utils.diagnosis.penalties import Penalty
-from phase_utils.diagnosis.samples import Gathered, gather, leaves, mapped
+from phase_utils.diagnosis.samples import Data, Gathered, gather, leaves, mapped
 from phase_utils.diagnosis.seeing import Mirrored, Unseeing, caller
 from phase_utils.training import devices, passes
 from phase_utils.training.trials import compared, copied
@@ -35,7 +35,7 @@ class Evaluation:
         self,
         model: nn.Module,
         loss_fn: Callable[[Any, Any], Tensor],
-        data: Any,
+        data: Data,
         penalty: Penalty,
         *,
         draws: int | None = None,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from phase_utils._check import Array
 from phase_utils.diagnosis.evaluation import Evaluation
 from phase_utils.diagnosis.penalties import Penalty
-from phase_utils.diagnosis.samples import leaves
+from phase_utils.diagnosis.samples import Data, leaves
 
 FLAT_ENOUGH = 1e-9  # gradient, in units of the scale, from which no further run is tried
 PIECES = 3  # L-BFGS evaluations allowed for each iteration
@@ -31,7 +31,7 @@ class Objective(Evaluation):
         self,
         model: nn.Module,
         loss_fn: Callable[[Any, Any], Tensor],
-        data: Any,
+        data: Data,
         penalty: Penalty,
         *,
         draws: int | None = None,

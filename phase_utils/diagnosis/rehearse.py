@@ -15,7 +15,7 @@ from phase_utils._check import Array, flag, function, instance, integer, scalar
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.penalties import Penalty, penalty_of
 from phase_utils.diagnosis.report import Diagnosis
-from phase_utils.diagnosis.samples import gather, leaves, mapped
+from phase_utils.diagnosis.samples import Data, gather, leaves, mapped
 from phase_utils.diagnosis.seeing import caller
 from phase_utils.training.trials import LossFunction, copied
 
@@ -96,7 +96,7 @@ class Rehearsal:
 def rehearse(
     model: nn.Module,
     loss_fn: LossFunction,
-    data: Any,
+    data: Data,
     optimizer: torch.optim.Optimizer,
     *,
     epochs: int = 200,
@@ -246,7 +246,7 @@ class _Runs:
         self,
         model: nn.Module,
         loss_fn: LossFunction,
-        data: Any,
+        data: Data,
         optimizer: torch.optim.Optimizer,
         what: Penalty,
         epochs: int,

@@ -12,6 +12,8 @@ from phase_utils._check import kind, shown
 from phase_utils.training.tensors import numbers
 
 BATCH = 256  # samples that a dataset is asked for at once
+# what `gather` takes
+Data = tuple[Any, Any] | list[Any] | DataLoader[Any] | Dataset[Any] | Mapping[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def leaves(tree: Any) -> Iterator[Tensor]:
             yield from leaves(value)
 
 
-def gather(data: Any, device: torch.device) -> Gathered:
+def gather(data: Data, device: torch.device) -> Gathered:
     """All samples of `data` on a device, or ValueError that says what is expected.
 
     data : (x, y), a DataLoader or a Dataset of such pairs, or a mapping with "labels" (batches of

@@ -14,7 +14,7 @@ from phase_utils.diagnosis.ascent import ENDLESS, Ascent, ascend
 from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.one_layer import OneLayer, one_layer
-from phase_utils.diagnosis.samples import gather, leaves, mapped
+from phase_utils.diagnosis.samples import Data, gather, leaves, mapped
 from phase_utils.diagnosis.starts import draw
 from phase_utils.training.trials import LossFunction
 
@@ -170,7 +170,7 @@ class Search:
         return tqdm(total=total, desc=text)
 
 
-def screen(search: Search, model: nn.Module, loss_fn: LossFunction, data: Any) -> None:
+def screen(search: Search, model: nn.Module, loss_fn: LossFunction, data: Data) -> None:
     """Run the search; of large data a few starts on a part, the best of them finished on all."""
     whole = search.objective
     if whole.count * whole.parameters <= LARGE:

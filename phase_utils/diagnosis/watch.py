@@ -12,6 +12,7 @@ from phase_utils._check import function, instance, integer, one_of, scalar
 from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.penalties import penalty_of
+from phase_utils.diagnosis.samples import Data
 from phase_utils.training.trials import LossFunction
 
 CONSTANT = 1e-3  # spread of the output, of that at the start, below which it is constant
@@ -106,7 +107,7 @@ class Watch:
         self,
         model: nn.Module,
         loss_fn: LossFunction,
-        data: Any,
+        data: Data,
         optimizer: torch.optim.Optimizer | None = None,
         *,
         decayed: Iterable[str] | Mapping[str, float] | None = None,
