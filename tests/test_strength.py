@@ -6,15 +6,18 @@ taken as measured in units of what it is compared with. Claims that no check pin
 listed with a reason; the list may only get shorter.
 """
 
+import ast
 import json
 import re
 from collections import defaultdict
 
+import in_process
 import pytest
 import references
 
 from phase_utils import chapters
 from phase_utils.chapters import vocabulary
+from phase_utils.chapters.evidence import refuse_no_route
 
 ERROR = 0.01
 NUMBERS = re.compile(
@@ -87,3 +90,11 @@ def test_one_per_cent_or_the_opposite_fails_every_claim(name):
 )
 def test_what_is_strong(line, fails):
     assert strong(line) == fails
+
+
+@pytest.mark.parametrize("name", chapters.names())
+def test_every_route_names_a_way(name):
+    for node in ast.walk(ast.parse(in_process.source(name))):
+        route = isinstance(node, ast.keyword) and node.arg == "route"
+        if route and isinstance(node.value, ast.Constant):
+            refuse_no_route(name, node.value.value)
