@@ -25,8 +25,9 @@ from torch import nn
 import phase_utils as pu
 
 SAMPLES, STEPS, RATE, MOMENTUM = 400, 1500, 0.1, 0.9
-DECAYS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.5)  # torch's weight_decay
+DECAYS = (0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.5)  # torch's weight_decay
 EVERY = 25  # steps between readings of the margin
+FIRST = 100  # steps in which the first alarm is looked for, which takes longer with each step
 
 
 def data() -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,7 +62,7 @@ def train(decay: float, x: torch.Tensor, y: torch.Tensor) -> dict[str, Any]:
             optimiser.step()
             detector.step()
             autopsy.step(loss=loss.item())
-            if not alarm and step <= 4 * EVERY and detector.is_collapsing:
+            if not alarm and step <= FIRST and detector.is_collapsing:
                 alarm = step
             if step % EVERY == 0:
                 watch.read(model)
@@ -74,7 +75,10 @@ def train(decay: float, x: torch.Tensor, y: torch.Tensor) -> dict[str, Any]:
         "constant": bool(output.std(0).max() < 1e-4),
         "alarm": alarm,
         "at the end": detector.get_recommendations(),
-        "findings": [f"{f.severity.name.lower()}: {f.summary}" for f in report.findings],
+        "findings": [
+            {"severity": f.severity.name.lower(), "title": f.title, "summary": f.summary}
+            for f in report.findings
+        ],
         "margin": last.margin,
         "collapsed": last.collapsed,
         "cause": last.cause,
@@ -85,7 +89,9 @@ def main() -> None:
     """Run all decays, print and store."""
     torch.set_num_threads(1)
     x, y = data()
-    optimiser = torch.optim.SGD((model := network()).parameters(), lr=RATE, weight_decay=DECAYS[0])
+    optimiser = torch.optim.SGD(
+        (model := network()).parameters(), lr=RATE, weight_decay=max(DECAYS)
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = pu.diagnose(model, F.cross_entropy, (x, y), optimizer=optimiser)
@@ -104,8 +110,9 @@ def main() -> None:
         report.record["versions"][name] = version(name)
     report.table(
         "The same runs, watched by three",
-        ["weight decay", "accuracy at the end", "output constant", "thermoclaw: first alarm",
-         "torchmortem: findings that are critical", "`pu.Watch`: margin", "collapsed, and by"],
+        ["weight decay", "accuracy at the end", "output constant",
+         f"thermoclaw: alarm, in the first {FIRST} steps", "thermoclaw: alarm at the end",
+         "torchmortem: critical findings", "pu.Watch: margin", "pu.Watch: collapsed by"],
         [row(decay, run) for decay, run in runs.items()],
     )  # fmt: skip
     report.write("watchers")
@@ -120,15 +127,16 @@ def version(name: str) -> str:
 
 def row(decay: float, run: dict[str, Any]) -> list[str]:
     """Cells of one run."""
-    critical = [f.removeprefix("critical: ") for f in run["findings"] if f.startswith("critical")]
+    critical = [f["title"] for f in run["findings"] if f["severity"] == "critical"]
     return [
         f"{decay:g}",
         f"{run['accuracy']:.0%}",
         "yes" if run["constant"] else "no",
         f"step {run['alarm']}" if run["alarm"] else "none",
-        " ".join(critical) or "none",
+        "yes" if run["at the end"] else "no",
+        "; ".join(critical) or "none",
         f"{run['margin']:.2f}",
-        run["cause"] if run["collapsed"] else "no",
+        run["cause"] if run["collapsed"] else "-",
     ]
 
 

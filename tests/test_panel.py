@@ -106,3 +106,22 @@ def test_a_start_that_is_small_at_once_is_not_taken_for_a_jump(networks):
     found = pu.diagnose(case.model, case.loss, case.data, starts=3, **case.options)
     assert found.order == "continuous"
     assert found.evidence.square == 0
+
+
+def test_what_the_page_says_of_libraries_that_watch_is_what_the_runs_recorded():
+    page = (ROOT / "book" / "panel.md").read_text(encoding="utf-8")
+    assert "```{benchmark} watchers" in page
+    record = json.loads((BENCHMARKS / "results" / "watchers.json").read_text(encoding="utf-8"))
+    runs = {float(k): run for k, run in record["runs"].items()}
+    for decay, run in runs.items():
+        dead = decay > record["weight_decay"]
+        assert (run["constant"], run["collapsed"], run["cause"] == "decay") == (dead, dead, dead)
+        assert (run["margin"] > 1) == (not dead)
+        assert bool(run["at the end"]) == dead  # thermoclaw: at the end, only where it is constant
+        critical = [f for f in run["findings"] if f["severity"] == "critical"]
+        assert bool(critical) == dead  # torchmortem: only where it is constant
+        assert not any("decay" in f["summary"].lower() for f in critical)
+    early = [run for decay, run in runs.items() if decay < record["weight_decay"] and run["alarm"]]
+    assert max(run["accuracy"] for run in early) > 0.9  # thermoclaw: an alarm in a run that learns
+    margins = [runs[decay]["margin"] for decay in sorted(runs)]
+    assert margins == sorted(margins, reverse=True)
