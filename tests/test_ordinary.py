@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import phase_utils as pu
+from phase_utils.diagnosis import samples
 from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.penalties import penalty_of
@@ -623,6 +624,38 @@ class Items(Dataset):
 
     def __getitem__(self, i):
         return self.items[i]
+
+
+class Endless(Dataset):
+    """More samples than any memory holds, of which it counts those that were asked for."""
+
+    asked = 0
+
+    def __len__(self):
+        return 10**8
+
+    def __getitem__(self, i):
+        self.asked += 1
+        return torch.zeros(100), 0
+
+
+def test_a_dataset_that_does_not_fit_is_refused_before_it_is_read(monkeypatch):
+    dataset = Endless()
+    with pytest.raises(ValueError, match=r"fit into 4 GiB in float64.*about 7.* GiB.*Subset\("):
+        pu.diagnose(nn.Linear(100, 2), F.cross_entropy, dataset)
+    assert dataset.asked <= 256
+
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return iter([(torch.zeros(100), 0)] * 100)
+
+    with pytest.raises(ValueError, match="must have a length"):
+        gather(Stream(), torch.device("cpu"))
+    monkeypatch.setattr(samples, "MOST_READ", 50 * 808)
+    with pytest.raises(ValueError, match="data must fit into"):
+        gather(DataLoader(Stream(), batch_size=10), torch.device("cpu"))
+    monkeypatch.setattr(samples, "MOST_READ", 100 * 808)
+    assert gather(DataLoader(Stream(), batch_size=10), torch.device("cpu")).count == 100
 
 
 @pytest.mark.parametrize("batches", [False, True])

@@ -55,8 +55,8 @@ def diagnose(
         does not take the output itself.
     data : (x, y), Dataset or DataLoader
         x and y are tensors or arrays, or tuples or dicts of them (several inputs: the tuple or the
-        dict is unpacked into `forward`); a loader or dataset is read once; a mapping alone is a
-        batch with "labels".
+        dict is unpacked into `forward`); a loader or dataset is read once, up to 4 GiB in float64;
+        a mapping alone is a batch with "labels".
     decayed : iterable of str, or mapping of str to float, optional
         Names of the decayed parameters, or a factor >= 0 for each: R is the sum of factor times
         |w|^2. Default: all of two or more dimensions, with factor 1.

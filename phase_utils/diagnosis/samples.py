@@ -12,6 +12,7 @@ from phase_utils._check import kind, shown
 from phase_utils.training.tensors import numbers
 
 BATCH = 256  # samples that a dataset is asked for at once
+MOST_READ = 4 * 2**30  # bytes of a dataset or loader in float64; tensors of a user's own are taken
 # what `gather` takes
 Data = tuple[Any, Any] | list[Any] | DataLoader[Any] | Dataset[Any] | Mapping[Any, Any]
 
@@ -101,7 +102,7 @@ def _read(source: Any) -> Any:
         )
     if isinstance(source, Dataset):
         source = DataLoader(source, batch_size=BATCH)
-    batches = list(source)
+    batches = _held(source)
     if not batches:
         raise ValueError("data must hold at least one sample, got an empty loader")
     if isinstance(batches[0], Mapping):
@@ -109,6 +110,26 @@ def _read(source: Any) -> Any:
     if not isinstance(batches[0], tuple | list) or len(batches[0]) != 2:
         raise ValueError(f"data must give pairs (x, y) in batches, got {shown(batches[0])}")
     return tuple(_joined([b[i] for b in batches]) for i in (0, 1))
+
+
+def _held(source: Any) -> list[Any]:
+    """All batches, or ValueError as soon as it is clear that they do not fit."""
+    batches: list[Any] = []
+    held = 0
+    for batch in source:
+        batches.append(batch)
+        held += sum(t.numel() * 8 for t in leaves(batch))
+        try:
+            expected = held * max(len(source) / len(batches), 1.0)
+        except TypeError:  # a loader of an iterable dataset has no length
+            expected = held
+        if expected > MOST_READ:
+            raise ValueError(
+                f"data must fit into {MOST_READ / 2**30:.2g} GiB in float64, since each step takes "
+                f"all of it, got about {expected / 2**30:.2g} GiB; some thousand samples will do, "
+                "as torch.utils.data.Subset(dataset, range(5000)) gives them"
+            )
+    return batches
 
 
 def _joined(parts: list[Any]) -> Any:
