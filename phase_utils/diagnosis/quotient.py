@@ -8,18 +8,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from phase_utils._check import Array, flag, integer, scalar
+from phase_utils.diagnosis.ascent import Ascent, ascend
+from phase_utils.diagnosis.blind import Blind, Reference
+from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.origin import TrivialPoint, checked_trivial
-from phase_utils.training.minimisers import minimise
+from phase_utils.diagnosis.penalties import Penalty
 from phase_utils.training.modules import ModuleProblem, checked_problem
-from phase_utils.training.quasi_newton import Lbfgs
 from phase_utils.training.tensors import floating
-from phase_utils.training.train import flat_evaluate
+from phase_utils.training.trials import copied
 
-STATE = 4e7  # numbers that the minimiser may hold at once: 320 MB
-ATTEMPTS = 8  # most attempts to find a decay at which some start learns
-MEMORY = 8  # pairs of the minimiser
 MOST_STARTS = 10_000
-ENDED = 1e-9  # where the ascent of q has ended, as `minimise` asks
+ATTEMPTS, LOWERED = 4, 1 / 625  # first decays that are tried, each below what an ascent tries
 SCALES = (1.0, 0.5, 1.7)  # of random starts, in units of a gain of about one
 ROUNDING = 32 * np.finfo(float).eps  # of a loss, relative
 
@@ -66,9 +65,9 @@ def collapse_quotient(
 ) -> Quotient:
     """Ascend the collapse quotient from many starts.
 
-    Starts are first trained at a small decay, so that q > 0, then q itself is ascended; no start
-    can then fall back to the trivial state. They are: the weights of the model, soft modes at
-    several amplitudes, and random weights at several sizes.
+    Each start is trained at a small decay, and then at the q that it has come to, again and again:
+    the ascent of `diagnose`, with the trivial state in place of the best blind network. Starts are
+    the weights of the model, soft modes at several amplitudes, and random weights at several sizes.
 
     Parameters
     ----------
@@ -81,10 +80,10 @@ def collapse_quotient(
     starts : int
         How many, from 1 to 10,000.
     scale : float, optional
-        Decay of the first training; default: a tenth of l_triv over R of weights of unit gain,
-        lowered until some start learns.
+        Decay of the first training; default: a tenth of l_triv over R of weights of unit gain. It
+        is lowered for a start that does not learn.
     steps : int
-        Most steps of each of the two stages.
+        Most steps of each training.
     seed : int
         Of the random weights.
     progress : bool
@@ -125,17 +124,24 @@ def collapse_quotient(
     steps, seed = integer("steps", steps, minimum=1), integer("seed", seed, minimum=0)
     flag("progress", progress)
     rows = _starts(problem, trivial, soft, starts, seed)
-    held = (2 * MEMORY + 16) * problem.parameters
-    batch = int(np.clip(STATE / held, 1, starts))
-    decay = scale
-    ends: list[Tensor] = []
-    bar = tqdm(total=starts, desc="collapse quotient", disable=not progress, leave=False)
-    for part in rows.split(batch):
-        learned, decay = _learned(problem, trivial, part, decay, steps)
-        ends.append(_ascended(problem, trivial, learned, steps))
-        bar.update(len(part))
-    bar.close()
-    x = torch.cat(ends)
+    if scale is None:
+        natural = float(problem.square(problem.random(1.0, [0])))
+        scale = 0.1 * max(trivial.loss, 1e-12) / natural
+    model = copied(problem.model).requires_grad_()
+    penalty = Penalty(dict.fromkeys(problem.decayed, 1.0))
+    data, device = (problem.x, problem.y), str(problem.start.device)
+    objective = Objective(model, problem.loss_fn, data, penalty, device=device)
+    reference = _Trivial(objective, trivial)
+    ends = []
+    for row in tqdm(rows, desc="collapse quotient", disable=not progress, leave=False):
+        run = Ascent("", row.double().cpu().numpy())
+        for _ in range(ATTEMPTS):
+            ascend(objective, reference, run, scale, iterations=steps)
+            if run.gamma > 0:
+                break
+            scale = LOWERED * scale
+        ends.append(torch.from_numpy(run.weights))
+    x = torch.stack(ends).to(problem.start)
     square = problem.square(x)
     # what rounding of the losses may have added is taken off: the bound is to be rigorous
     gain = trivial.loss - problem.losses(x) - ROUNDING * abs(trivial.loss)
@@ -149,6 +155,14 @@ def collapse_quotient(
         q[order].cpu().numpy(),
         square[order].cpu().numpy(),
     )
+
+
+class _Trivial(Reference):
+    """The trivial state as the reference: F does not depend on gamma."""
+
+    def __init__(self, objective: Objective, trivial: TrivialPoint) -> None:
+        self.objective = objective
+        self._constant = 0.0, Blind(trivial.loss, 0.0, trivial.weights.double().cpu().numpy())
 
 
 def _starts(
@@ -166,54 +180,3 @@ def _starts(
         # theta starts at the trivial optimum half of the time, as in the model otherwise
         rows.append(torch.where(problem.mask, drawn, (trivial.weights, drawn)[number % 2]))
     return torch.stack(rows[:starts])
-
-
-def _learned(
-    problem: ModuleProblem, trivial: TrivialPoint, x: Tensor, decay: float | None, steps: int
-) -> tuple[Tensor, float]:
-    """The rows trained at a small decay; rows that collapsed start again at a smaller one."""
-    if decay is None:
-        natural = problem.random(1.0, [0])
-        decay = 0.1 * max(trivial.loss, 1e-12) / float(problem.square(natural))
-    flat = flat_evaluate(problem, problem.shapes)
-    start = x
-    done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    for _ in range(ATTEMPTS):
-        gamma = torch.full((int((~done).sum()),), decay, dtype=x.dtype, device=x.device)
-        with torch.no_grad():
-            ended, _, _ = minimise(
-                flat,
-                start[~done],
-                gamma,
-                Lbfgs(MEMORY, 0.2),
-                tolerance=1e-3,
-                max_steps=max(20, steps // 4),
-            )
-        x = x.clone()
-        x[~done] = ended
-        done = (trivial.loss - problem.losses(x)) > 1e-9 * abs(trivial.loss)
-        if done.any():
-            break
-        decay /= 4
-    return torch.where(done[:, None], x, x[done][:1] if done.any() else x), decay
-
-
-def _ascended(problem: ModuleProblem, trivial: TrivialPoint, x: Tensor, steps: int) -> Tensor:
-    """Rows at a maximum of q."""
-
-    def evaluate(rows: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
-        loss, gradient = problem.evaluate(rows)
-        square = problem.square(rows)
-        q = (trivial.loss - loss) / square
-        return -q, (gradient + 2 * q[:, None] * rows * problem.mask) / square[:, None]
-
-    with torch.no_grad():
-        ended, _, _ = minimise(
-            evaluate,
-            x,
-            x.new_zeros(len(x)),
-            Lbfgs(MEMORY, 0.2),
-            tolerance=ENDED,
-            max_steps=steps,
-        )
-    return ended
