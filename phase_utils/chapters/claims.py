@@ -12,13 +12,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from IPython.display import display
-from numpy.typing import NDArray
 
 from phase_utils._check import flag, non_empty, one_of, scalar, shown, text
 from phase_utils.chapters.evidence import (
@@ -28,9 +26,9 @@ from phase_utils.chapters.evidence import (
     refuse_loose,
     refuse_no_route,
 )
+from phase_utils.chapters.lines import Line, comparable, plain, rounded
 from phase_utils.chapters.vocabulary import (
     FAIL,
-    MIME,
     NOT_APPLICABLE,
     PASS,
     REDUCED,
@@ -41,9 +39,7 @@ from phase_utils.chapters.vocabulary import (
 )
 from phase_utils.chapters.words import counted
 
-VARYING = ("measured", "expected", "deviation", "seconds")  # to the last digit
 TIED = 1e-6  # relative difference of sizes that a computation may turn round
-SLACK = 1 / 77  # moves where a text changes away from the numbers that computations end on
 LEDGER = Path(__file__).with_name("ledger")
 
 
@@ -84,30 +80,6 @@ def definitions() -> tuple[Definition, ...]:
             one_of(f"verdict of {name}", fields.get("verdict"), VERDICTS)
             found[name] = Definition(id=name, chapter=path.stem, **fields)
     return tuple(found.values())
-
-
-class _Line:
-    """What a check shows: a line for the page, one of stable text, and the full result as data."""
-
-    def __init__(self, result: dict[str, Any], parts: list[str]) -> None:
-        self.result, self.parts = result, parts
-
-    def _repr_mimebundle_(
-        self, include: Any = None, exclude: Any = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        del include, exclude
-        text = " | ".join(self.parts)
-        stable = {key: value for key, value in self.result.items() if key not in VARYING}
-        varying = {key: value for key, value in self.result.items() if key in VARYING}
-        return {"text/plain": text, "text/html": self._html(), MIME: stable}, {MIME: varying}
-
-    def _html(self) -> str:
-        claim, state, *rest = (escape(part) for part in self.parts)
-        return (  # what is compared comes from anywhere: text, and no formula
-            f'<div class="claim-line claim-line-{state.replace(" ", "-")} mathjax_ignore">'
-            f"<b>{claim}</b> "
-            f'<span class="claim-state">{state}</span> {" · ".join(rest)}</div>'
-        )
 
 
 class Ledger:
@@ -191,7 +163,7 @@ class Ledger:
                 raise ValueError(f"tolerance must have {self.tier}, got {shown(tolerance)}")
             tolerance = tolerance[self.tier]
         bound = scalar("tolerance", tolerance, minimum=0)
-        got, want = _comparable("measured", measured), _comparable("expected", expected)
+        got, want = comparable("measured", measured), comparable("expected", expected)
         if (got.dtype.kind in "US") != (want.dtype.kind in "US"):
             raise ValueError(
                 f"measured and expected must be of one kind, got {got.dtype} and {want.dtype}"
@@ -218,7 +190,7 @@ class Ledger:
         # a comparison with nan is False: what is not a number cannot pass
         state = FAIL if not deviation <= bound else REDUCED if reduced else PASS
         within = int(np.count_nonzero(distance <= (0.0 if exact else bound)))
-        values = [_plain(v.reshape(-1)[largest]) if v.size else None for v in (got, want)]
+        values = [plain(v.reshape(-1)[largest]) if v.size else None for v in (got, want)]
         if exact and want.size > 1:  # one of them would say nothing of the others
             values = [within, want.size]
         parts = [claim, state, *([what] if what else [])]
@@ -226,7 +198,7 @@ class Ledger:
             parts.append(f"{within} of {want.size} as expected")
         else:
             size = abs(values[1]) if relative and isinstance(values[1], int | float) else 1.0
-            texts = [_rounded(value, bound * size) for value in values]
+            texts = [rounded(value, bound * size) for value in values]
             largest_of = "the largest: " if want.size > 1 else ""
             parts += [f"{largest_of}measured {texts[0]}", f"expected {texts[1]}"]
         if not exact:
@@ -315,34 +287,4 @@ class Ledger:
         result |= {"seconds": now - self._since, **fields}
         self._since = now
         self.results.append(result)
-        display(_Line(result, parts))  # type: ignore[no-untyped-call]
-
-
-def _comparable(name: str, value: Any) -> NDArray[Any]:
-    """Numbers, complex and infinite ones too, booleans or texts as an array."""
-    try:
-        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-    except Exception:  # an object's own conversion may raise anything
-        array = np.array(None)
-    if array.dtype.kind not in "biufcUS" or np.ma.is_masked(value):
-        raise ValueError(f"{name} must be numbers, booleans or texts, got {shown(value)}")
-    return array
-
-
-def _plain(value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
-    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def _rounded(value: Any, resolution: float) -> str:
-    """A number to the power of ten that its resolution reaches, at most six digits."""
-    if not isinstance(value, float):
-        return str(value)
-    if abs(value) <= resolution or value == 0:
-        return "0"
-    place = max(np.floor(np.log10(abs(value))) - 5, -300)
-    if resolution > 0:
-        place = max(place, np.floor(np.log10(resolution) + SLACK))
-    # numbers like 0.125 lie half-way between two texts, and rounding would choose
-    steps = np.floor(abs(value) / 10.0**place + 0.5 - SLACK)
-    return f"{np.copysign(steps * 10.0**place, value):.6g}"
+        display(Line(result, parts))  # type: ignore[no-untyped-call]

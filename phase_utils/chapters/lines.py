@@ -1,0 +1,68 @@
+"""What a check shows: its line on a page, and the numbers in it, which no rounding may turn."""
+
+from html import escape
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phase_utils._check import shown
+from phase_utils.chapters.vocabulary import MIME
+
+VARYING = ("measured", "expected", "deviation", "seconds")  # to the last digit
+SLACK = 1 / 77  # moves where a text changes away from the numbers that computations end on
+
+
+class Line:
+    """What a check shows: a line for the page, one of stable text, and the full result as data."""
+
+    def __init__(self, result: dict[str, Any], parts: list[str]) -> None:
+        self.result, self.parts = result, parts
+
+    def _repr_mimebundle_(
+        self, include: Any = None, exclude: Any = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        del include, exclude
+        text = " | ".join(self.parts)
+        stable = {key: value for key, value in self.result.items() if key not in VARYING}
+        varying = {key: value for key, value in self.result.items() if key in VARYING}
+        return {"text/plain": text, "text/html": self._html(), MIME: stable}, {MIME: varying}
+
+    def _html(self) -> str:
+        claim, state, *rest = (escape(part) for part in self.parts)
+        return (  # what is compared comes from anywhere: text, and no formula
+            f'<div class="claim-line claim-line-{state.replace(" ", "-")} mathjax_ignore">'
+            f"<b>{claim}</b> "
+            f'<span class="claim-state">{state}</span> {" · ".join(rest)}</div>'
+        )
+
+
+def comparable(name: str, value: Any) -> NDArray[Any]:
+    """Numbers, complex and infinite ones too, booleans or texts as an array."""
+    try:
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    except Exception:  # an object's own conversion may raise anything
+        array = np.array(None)
+    if array.dtype.kind not in "biufcUS" or np.ma.is_masked(value):
+        raise ValueError(f"{name} must be numbers, booleans or texts, got {shown(value)}")
+    return array
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON holds: no number of numpy, and what is not finite as a text."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def rounded(value: Any, resolution: float) -> str:
+    """A number to the power of ten that its resolution reaches, at most six digits."""
+    if not isinstance(value, float):
+        return str(value)
+    if abs(value) <= resolution or value == 0:
+        return "0"
+    place = max(np.floor(np.log10(abs(value))) - 5, -300)
+    if resolution > 0:
+        place = max(place, np.floor(np.log10(resolution) + SLACK))
+    # numbers like 0.125 lie half-way between two texts, and rounding would choose
+    steps = np.floor(abs(value) / 10.0**place + 0.5 - SLACK)
+    return f"{np.copysign(steps * 10.0**place, value):.6g}"
