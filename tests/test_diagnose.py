@@ -1,6 +1,7 @@
 """Diagnoses against closed forms, exact landscapes and continuation."""
 
 import copy
+import math
 import types
 
 import numpy as np
@@ -15,7 +16,7 @@ from phase_utils.diagnosis.ascent import Ascent, ascend
 from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.continuation import _Bracket, follow
 from phase_utils.diagnosis.objective import Objective
-from phase_utils.diagnosis.one_layer import _convex
+from phase_utils.diagnosis.one_layer import _convex, _steepest, one_layer
 from phase_utils.diagnosis.penalties import penalty_of
 from phase_utils.diagnosis.starts import draw, one_unit
 from phase_utils.training import passes
@@ -414,6 +415,9 @@ def ended(gamma, square=0.5, **also):
     return Ascent("own", np.zeros(1), gamma=gamma, first=0.1, size=1.0, square=square, **also)
 
 
+STAYING = [(0.2 - 1e-9, 1.0, 0.0), (0.2, 0.9, 0.0)]  # of gamma, R and gain
+
+
 @pytest.mark.parametrize(
     ("run", "origin", "noisy", "said"),
     [
@@ -424,6 +428,9 @@ def ended(gamma, square=0.5, **also):
         (ended(0.2, 1e-3), None, False, ("continuous", 0.2)),
         (ended(0.2, 1e-2), None, False, ("first", 0.2)),
         (ended(0.2, 1e-2), None, True, ("continuous", 0.2)),
+        (ended(0.2, 1e-3, path=STAYING), None, False, ("first", 0.2)),
+        (ended(0.2, 1e-3, path=STAYING), None, True, ("continuous", 0.2)),
+        (ended(0.2, 1e-5, path=STAYING), None, False, ("continuous", 0.2)),
         (ended(0.2), 0.2 / (1 + 2e-5), False, ("first", 0.2)),
         (ended(0.2), 0.2 / (1 + 5e-6), False, ("continuous", 0.2)),
         (ended(0.2), 0.3, False, ("continuous", 0.3)),
@@ -477,6 +484,21 @@ def test_fresh_draws_give_a_mean_and_its_error():
     assert objective.seed == 10
 
 
+def test_the_steepest_place_of_an_activation():
+    # GELU'(z) = Phi + z phi is largest at sqrt(2)
+    top = 0.5 * (1 + math.erf(1)) + math.sqrt(2) * math.exp(-1) / math.sqrt(2 * math.pi)
+    assert _steepest(nn.GELU(), True) == pytest.approx((top, math.sqrt(2)), rel=1e-6)
+    assert _steepest(nn.GELU(), False) == (0.5, 0.0)
+    assert _steepest(nn.Tanh(), True) == pytest.approx((1.0, 0.0), abs=1e-6)
+
+
+def test_what_only_vanishing_weights_attain_is_the_linear_bound():
+    x = np.linspace(-1.7, 1.7, 40)[:, None]
+    p = pu.ModuleProblem(mlp(nn.Tanh, inputs=1), squared, (x, 0.45 * x))
+    layer = one_layer(p, pu.trivial_point(p).weights)
+    assert layer.supremum == pytest.approx(0.45 * np.mean(x**2), rel=1e-9)
+
+
 def test_convexity_in_the_output_is_known_probed_or_missed():
     y, output = torch.zeros(20, 1, dtype=torch.float64), torch.zeros(20, 1, dtype=torch.float64)
     y[::2] = 1.0
@@ -506,3 +528,21 @@ def test_optimisers_that_decay_apart_from_the_gradient_are_known(kind, options, 
     assert found.coupled == coupled
     assert ("apart from the gradient" in found.unit) != coupled
     assert found.factors == {"0.weight": 1.0, "2.weight": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("path", "stays"),
+    [
+        ([(0.1, 1.0)], False),
+        ([(0.1, 1.0), (0.1 + 1e-9, 0.9)], True),
+        ([(10.0, 1.0), (10.0 + 1e-9, 0.9)], True),
+        ([(0.1, 1.0), (0.1 + 1e-9, 0.7)], False),  # half of R goes with half of the distance
+        ([(0.1, 1.0), (0.11, 0.9)], False),
+        ([(10.0, 1.0), (10.0 + 0.5 * verdict.STAYS * 10, 0.9)], True),
+        ([(0.1, 1.0), (0.1 + 2 * verdict.STAYS * 0.1, 0.9)], False),
+    ],
+)
+def test_an_ascent_is_settled_where_its_size_stays_while_gamma_converges(path, stays):
+    run = ended(0.1)
+    run.path = [(gamma, square, 0.0) for gamma, square in path]
+    assert bool(verdict.settled(run)) == stays
