@@ -18,6 +18,7 @@ from phase_utils.diagnosis.continuation import _Bracket, follow
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.one_layer import _convex, _steepest, one_layer
 from phase_utils.diagnosis.penalties import penalty_of
+from phase_utils.diagnosis.quotient import _starts
 from phase_utils.diagnosis.starts import draw, one_unit
 from phase_utils.training import passes
 
@@ -285,6 +286,19 @@ def test_the_width_of_hysteresis_is_a_share_of_the_end():
     width = (found.gamma_learned_end - found.gamma_origin) / found.gamma_learned_end
     assert found.evidence.hysteresis_width == pytest.approx(width, rel=1e-12)
     assert 0 < width < 1
+
+
+def test_soft_modes_are_started_from_on_both_sides():
+    p = pu.ModuleProblem(mlp(nn.Identity), squared, (X, Y))
+    point = pu.trivial_point(p)
+    soft = torch.eye(p.parameters, dtype=torch.float64)[:2]
+    rows = _starts(p, point, soft, 9, 0) - point.weights
+    size = float(p.square(p.random(1.0, [0]))) ** 0.5
+    shares = (rows[1:5].abs().sum(1) / size).tolist()
+    assert shares == pytest.approx([0.3, 0.1, 1.0, 0.3])  # amplitudes in turn
+    along = torch.stack([soft[0], soft[1], -soft[0], -soft[1]])
+    torch.testing.assert_close(rows[1:5].sign(), along.sign())
+    torch.testing.assert_close(rows[5], p.random(1.0, [0])[0])
 
 
 @pytest.mark.parametrize("offset", [1e4, 3.3e4, 7.7e5])
