@@ -8,7 +8,7 @@ from torch import nn
 import phase_utils as pu
 from phase_utils.diagnosis import search as search_module
 from phase_utils.diagnosis.ascent import Ascent, ascend
-from phase_utils.diagnosis.blind import Reference
+from phase_utils.diagnosis.blind import Blind, Reference
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.penalties import Penalty
 from phase_utils.diagnosis.search import Search
@@ -59,6 +59,34 @@ def test_a_blind_network_whose_bias_dies_out_is_not_taken_from_its_neighbours():
     reference.at(0.1)
     assert reference._nearby(0.11) is None
     assert reference.at(2.5).square == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_directions_that_blind_networks_do_not_feel_are_left_alone():
+    # a head that does not decay has no effect without hidden units, and so no curvature
+    torch.manual_seed(0)
+    x = torch.randn(40, 3, dtype=torch.float64)
+    y = torch.tanh(x[:, :1])
+    model = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Tanh(), nn.Linear(4, 1, bias=False))
+    objective = Objective(model, nn.functional.mse_loss, (x, y), Penalty({"0.weight": 1.0}))
+    reference = Reference(objective, 0.1)
+    reference._constant = None
+    reference._known = {0.1: Blind(float(y.square().mean()), 0.0, objective.first * 0)}
+    reference._known[0.1].weights[-4:] = 1.0
+    found = reference._nearby(0.2)
+    assert found is not None
+    assert found.value == pytest.approx(float(y.square().mean()), rel=1e-14)
+    # but where such a direction has a slope the neighbour is of no use
+    biased = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1, bias=False))
+    objective = Objective(biased, nn.functional.mse_loss, (x, y + 1), Penalty({"0.weight": 1.0}))
+    reference = Reference(objective, 0.1)
+    off = objective.first * objective.decays
+    off[objective.slices["0.weight"]] = 0.0
+    off[objective.slices["0.bias"]], off[objective.slices["2.weight"]] = 0.5, 1.0
+    moving = np.flatnonzero(off)
+    reference._constant, reference._known = None, {0.1: Blind(9.0, 0.0, off)}
+    reference._curved = (0.1, moving, np.zeros((len(moving), len(moving))))
+    assert reference._nearby(0.2) is None
 
 
 def test_a_root_lies_just_below_the_gamma_at_which_a_network_ties():

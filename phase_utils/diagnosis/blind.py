@@ -101,11 +101,12 @@ class Reference:
             curved = (near[0], moving, self._curvature(near[0], first.weights, moving))
             self._curved = curved
         at, _, hessian = curved
-        sizes, axes = np.linalg.eigh(
-            hessian + 2 * (gamma - at) * np.diag(objective.decays[moving].astype(float))
-        )
-        flat = sizes < 1e-9 * sizes[-1]
-        if sizes[0] < -1e-9 * sizes[-1]:
+        hessian = hessian + 2 * (gamma - at) * np.diag(objective.decays[moving].astype(float))
+        if not np.isfinite(hessian).all():
+            return None
+        sizes, axes = np.linalg.eigh(hessian)
+        flat = sizes <= 1e-9 * max(sizes[-1], 0.0)
+        if sizes[0] < -1e-9 * abs(sizes[-1]):
             return None
         inverse = np.where(flat, 0.0, 1 / np.where(flat, 1.0, sizes))
         w = first.weights.copy()
@@ -122,7 +123,7 @@ class Reference:
             lowest = min(lowest, total)
             step = axes @ (inverse * (axes.T @ slope[moving]))
             if slope[moving] @ step <= 0.1 * objective.rounding * abs(total):
-                slope[moving] = 0.0
+                slope[moving] = axes @ np.where(flat, axes.T @ slope[moving], 0.0)
                 small = objective.decays[moving] & (np.abs(w[moving]) < USELESS)
                 small &= np.abs(first.weights[moving]) >= USELESS  # else tried already
                 if np.abs(slope).max() > FLAT_ENOUGH or small.any():
