@@ -125,3 +125,14 @@ def test_what_the_page_says_of_libraries_that_watch_is_what_the_runs_recorded():
     assert max(run["accuracy"] for run in early) > 0.9  # thermoclaw: an alarm in a run that learns
     margins = [runs[decay]["margin"] for decay in sorted(runs)]
     assert margins == sorted(margins, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["linear-one-weighted", "autoencoder-tied", "graph-linear", "embedding-linear"],
+)
+def test_two_starts_find_what_is_known_in_closed_form(networks, name):
+    case = networks.case.build(name)
+    found = pu.diagnose(case.model, case.loss, case.data, starts=2, steps=60, **case.options)
+    assert found.gamma_coexistence == pytest.approx(case.truth.value, rel=1e-5)
+    assert found.order == case.truth.order
