@@ -8,6 +8,7 @@ build.
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,10 @@ from phase_utils.chapters.vocabulary import (
     FAIL,
     NONE,
     NOT_APPLICABLE,
+    PASS,
     REDUCED,
     SMALLER,
+    STATES,
     UNTESTED,
     VERDICTS,
     WHOLE,
@@ -42,6 +45,7 @@ from phase_utils.chapters.words import counted
 
 PAGES = ("book/introduction", "book/status", "book/corrections")
 HEADS = {ELSEWHERE: "elsewhere", NONE: "no evidence"}
+VALUES = {"measured": ".10g", "expected": ".10g", "deviation": ".2g", "tolerance": ".2g"}
 REASONS = (REDUCED, UNTESTED, NOT_APPLICABLE)  # states whose reason says what is missing
 
 logger = logging.getLogger(__name__)
@@ -77,6 +81,15 @@ def number(value: object, form: str) -> str:
     if isinstance(value, int | float):
         return f"{value:{form}}"
     return str(value)
+
+
+def checks(results: Sequence[Result]) -> str:
+    """Return in one line how the checks of a claim ended."""
+    if results and all(result["state"] == PASS for result in results):
+        return claim_marks.summary(results)
+    counts = Counter(str(result["state"]) for result in results)
+    ended = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    return f"{counted(len(results), 'check')}: {ended or UNTESTED}"
 
 
 class Book:
@@ -214,7 +227,7 @@ class ClaimStatus(Generated):
             (total, list(book.definitions), sum(spent) if spent else None),
         ):
             counts = Counter(kinds[d] for d in definitions)
-            texts = [str(n) for n in (len(definitions), *(counts[kind] for kind in shown))]
+            texts = [str(len(definitions)), *(str(counts[kind] or "") for kind in shown)]
             texts.append("" if seconds is None else f"{seconds:.0f} s")
             rows.append([title, *[[nodes.paragraph(text=text)] for text in texts]])
         heads = ["chapter", "claims", *(HEADS.get(kind, kind) for kind in shown), "time"]
@@ -237,51 +250,52 @@ class ClaimStatus(Generated):
         tier = book.tier(chapter)
         if tier:
             section += self.paragraph(f"Chapter {{doc}}`/{docname}`, run at the tier `{tier}`.")
-        heads = ["Claim", "Statement", "Measured, expected", "Deviation, tolerance", "Result"]
-        rows = [row for d in book.of(chapter) for row in self._rows(book, d)]
-        section += self.table(heads, rows, "claim-details")
+        rows = [self._row(book, d) for d in book.of(chapter)]
+        section += self.table(["Result", "Claim", "Statement"], rows, "claim-details")
         return section
 
-    def _rows(self, book: Book, definition: claims.Definition) -> Iterable[list[list[nodes.Node]]]:
-        for i, result in enumerate(book.of_claim(definition) or [{"state": UNTESTED}]):
-            first = i == 0
-            route = result.get("route")
-            reason = result.get("reason")
-            state = str(result["state"])
-            verdict = book.spoken(definition) if first else ""
-            recorded = definition.recorded if first else ""
-            seconds = number(result.get("seconds"), ".1f")
-            yield [
-                self._name(definition) if first else [],
-                [
-                    *(self.markdown(definition.statement) if first else []),
-                    *([self._note(f"Expected from: {route}")] if route else []),
-                    *([self._note(reason)] if reason else []),
-                    *([self._note(f"Recorded: {recorded}")] if recorded else []),
-                ],
-                self._values(result, "measured", "expected", form=".10g"),
-                [*self._values(result, "deviation", "tolerance", form=".2g"), *self._share(result)],
-                [
-                    nodes.paragraph(
-                        text=state, classes=["claim-state", f"claim-{nodes.make_id(state)}"]
-                    ),
-                    *([nodes.paragraph(text=verdict, classes=["claim-note"])] if verdict else []),
-                    *(
-                        [nodes.paragraph(text=f"{seconds} s", classes=["claim-note"])]
-                        if seconds
-                        else []
-                    ),
-                ],
-            ]
+    def _row(self, book: Book, definition: claims.Definition) -> list[list[nodes.Node]]:
+        """Return one line for a claim; its checks are behind it."""
+        results = book.of_claim(definition)
+        state = book.state(definition) if results else UNTESTED
+        verdict = self._note(book.spoken(definition))
+        look = ["claim-state", f"claim-{nodes.make_id(state)}"]
+        behind = [self._note(f"Recorded: {definition.recorded}")] if definition.recorded else []
+        behind += [self._check(result) for result in results]
+        head = f'<details class="claim-checks"><summary>{escape(checks(results))}</summary>'
+        return [
+            [nodes.paragraph(text=state, classes=look), verdict],
+            self._name(definition),
+            [
+                *self.markdown(definition.statement),
+                nodes.raw("", head, format="html"),
+                *behind,
+                nodes.raw("", "</details>", format="html"),
+            ],
+        ]
 
-    def _share(self, result: Result) -> list[nodes.Node]:
+    @classmethod
+    def _check(cls, result: Result) -> nodes.paragraph:
+        """Return what one check compared, in one paragraph."""
+        route = result.get("route")
+        parts = [str(result["state"]), result.get("reason")]
+        for key, form in VALUES.items():
+            text = number(result.get(key), form)
+            parts.append(f"{key} {text}" if text else None)
+        parts += [cls._share(result), f"expected from: {route}" if route else None]
+        seconds = number(result.get("seconds"), ".1f")
+        parts.append(f"{seconds} s" if seconds else None)
+        return cls._note(" · ".join(part for part in parts if part))
+
+    @staticmethod
+    def _share(result: Result) -> str | None:
         """Return the worst deviation over its tolerance, and of how many values."""
         deviation, tolerance = result.get("deviation"), result.get("tolerance")
         many = result.get("values", 1)
         of = f" (worst of {many})" if many > 1 else ""
         if deviation is None or not tolerance:
-            return []
-        return [self._note(f"{deviation / tolerance:.2g} of the tolerance{of}")]
+            return None
+        return f"{deviation / tolerance:.2g} of the tolerance{of}"
 
     @staticmethod
     def _note(text: str) -> nodes.paragraph:
@@ -295,14 +309,6 @@ class ClaimStatus(Generated):
             name["names"] = [target]
             self.state.document.note_explicit_target(name, name)
         return [name, self.paragraph(definition.source, "claim-note")]
-
-    def _values(self, result: Result, *keys: str, form: str) -> list[nodes.Node]:
-        texts = [number(result.get(key), form) for key in keys]
-        return [
-            nodes.paragraph(text=text, classes=[f"claim-{key}"])
-            for key, text in zip(keys, texts, strict=True)
-            if text
-        ]
 
 
 class ClaimCorrections(Generated):
@@ -406,6 +412,14 @@ def tell_the_story(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         claim_marks.name_code(doctree)
 
 
+def add_filter(
+    app: Sphinx, pagename: str, _template: str, _context: dict[str, Any], _doctree: Any
+) -> None:
+    """Give the status page the script that filters it."""
+    if pagename == "book/status" and app.builder.format == "html":
+        app.add_js_file("status.js", loading_method="defer")
+
+
 def setup(app: Sphinx) -> None:
     """Add the directives and the role, and have their pages read last, in every build."""
     app.add_directive("claim-status", ClaimStatus)
@@ -415,3 +429,4 @@ def setup(app: Sphinx) -> None:
     app.connect("env-get-outdated", always_read)
     app.connect("env-before-read-docs", read_last)
     app.connect("doctree-resolved", tell_the_story)
+    app.connect("html-page-context", add_filter)

@@ -8,6 +8,7 @@ focused: as a script, since a page that was opened as a file may load nothing el
 import json
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ def targets(doctree: nodes.document) -> Iterator[tuple[nodes.Element, list[nodes
         elif isinstance(node, (*STATEMENTS, nodes.math_block, nodes.citation)):
             yield node, [node]
         elif isinstance(node.parent, nodes.entry) and node["ids"][0].startswith("claim-"):
-            yield node, node.parent.parent.children[1].children
+            statement = node.parent.parent.children[-1].children
+            yield node, list(takewhile(lambda part: not isinstance(part, nodes.raw), statement))
 
 
 def write_previews(

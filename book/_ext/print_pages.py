@@ -18,7 +18,7 @@ from sphinx.transforms.post_transforms.images import ImageConverter
 from sphinx_proof.nodes import proof_node
 
 # relative widths of the columns of generated tables; those of others follow from their words
-WIDTHS = {"claim-details": (16, 38, 20, 14, 12), "claim-corrections": (17, 48, 35)}
+WIDTHS = {"claim-details": (14, 22, 64), "claim-corrections": (17, 48, 35)}
 HIDDEN = ("tag_hide-input", "tag_hide-cell", "tag_remove-input")
 TEXT, ROW, CODE = 100, 120, 92  # letters of a line of text, of a row of a table, of a line of code
 INDENTED = {"initial_indent": " " * 4, "subsequent_indent": " " * 4, "break_long_words": False}

@@ -294,3 +294,32 @@ def test_paper_has_the_code_that_pages_fold_and_not_the_checks(tabs):
         assert tab.locator(f"{checks} > summary").first.is_visible()
     tab.locator(f"{checks} > summary").first.click()
     assert line.is_visible()
+
+
+def test_the_status_page_shows_the_claims_that_are_asked_for(tabs):
+    tab = tabs["light"]
+    tab.emulate_media(media="screen")
+    tab.set_viewport_size(DESKTOP)
+    tab.goto((HTML / "book/status.html").as_uri())
+    rows = tab.locator("table.claim-details tbody tr")
+    assert tab.evaluate("document.documentElement.scrollHeight") < 45_000
+
+    def shown() -> int:
+        return rows.evaluate_all("rows => rows.filter(r => r.checkVisibility()).length")
+
+    total = shown()
+    form = tab.locator(".claim-filter")
+    assert form.locator("output").inner_text() == f"{total} of {rows.count()} claims"
+    assert total == rows.count()
+    form.get_by_label("Verdict").select_option("corrected")
+    corrected = shown()
+    assert 0 < corrected < total
+    form.get_by_label("Text").fill("landau expansion")
+    assert shown() <= corrected
+    form.get_by_label("Text").fill("no such words")
+    assert shown() == 0 and form.locator("output").inner_text().startswith("0 of")
+    form.get_by_label("Text").fill("")
+    form.get_by_label("Verdict").select_option("all")
+    assert shown() == total
+    rows.first.locator("summary").click()
+    assert rows.first.locator(".claim-checks p").first.is_visible()
