@@ -50,8 +50,11 @@ def kernels(monkeypatch) -> list[str]:
 @contextmanager
 def asleep(folder: Path, *words: str):
     """A `phase-book` that has come to the cell in which the demo sleeps; killed if still there."""
+    # a shell that runs these tests in the background has its programs ignore the interrupt
     code = (
-        "import sys; from pathlib import Path; from phase_utils.chapters.command_line import main; "
+        "import signal, sys; from pathlib import Path; "
+        "from phase_utils.chapters.command_line import main; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "
         f"sys.exit(main({[*words]!r}, folder=Path({str(folder)!r})))"
     )
     process = subprocess.Popen(
