@@ -297,7 +297,7 @@ def test_a_verdict_is_no_stronger_than_its_evidence(states, recorded, strength, 
 
 def test_sentences_of_the_start_page_are_made_from_counts(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "book" / "_ext")
-    from claim_pages import support
+    from claim_pages import briefly, support
 
     known = [
         claims.Definition(name, "00_demo", "Eq.", "one is one", "confirmed")
@@ -311,3 +311,8 @@ def test_sentences_of_the_start_page_are_made_from_counts(monkeypatch):
         "Without evidence here: {ref}`c <claim-c>` (why c)."
     )
     assert support(known[:1], of.get, str).startswith("All 1 claim ran in full")
+    assert briefly(known, of.get) == (
+        "1 of 3 claims ran in full when this book was built, 1 at reduced size or in part, 1 not "
+        "here: the [status](status.md) names them."
+    )
+    assert briefly(known[:1], of.get) == "1 of 1 claim ran in full when this book was built."

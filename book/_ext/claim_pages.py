@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import claim_marks
 import nbformat
 from docutils import nodes
+from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx import addnodes
@@ -338,12 +339,34 @@ class ClaimCorrections(Generated):
 
 
 class ClaimEvidence(Generated):
-    """`{claim-evidence}`: what the run behind the pages supports, in sentences made from counts."""
+    """`{claim-evidence}`: what the run behind the pages supports, in sentences made from counts.
+
+    With `:brief:` nothing is named.
+    """
+
+    option_spec: ClassVar[dict[str, Any]] = {"brief": directives.flag}
 
     def run(self) -> list[nodes.Node]:
         """Return a paragraph."""
         book = Book(self.env)
+        if "brief" in self.options:
+            return [self.paragraph(briefly(book.definitions, book.evidence))]
         return [self.paragraph(support(book.definitions, book.evidence, book.reasons))]
+
+
+def briefly(
+    definitions: Sequence[claims.Definition], strength: Callable[[claims.Definition], str]
+) -> str:
+    """Return one sentence on how many claims are supported how strongly."""
+    counts = Counter(strength(d) for d in definitions)
+    says = {SMALLER: "at reduced size or in part", ELSEWHERE: "in a recorded run", NONE: "not here"}
+    weaker = [f"{counts[kind]} {words}" for kind, words in says.items() if counts[kind]]
+    text = (
+        f"{counts[WHOLE]} of {counted(len(definitions), 'claim')} ran in full when this book was "
+    )
+    if not weaker:
+        return f"{text}built."
+    return f"{text}built, {', '.join(weaker)}: the [status](status.md) names them."
 
 
 def support(

@@ -1,11 +1,11 @@
 // The status page: a reader chooses which claims are shown. Without scripts all of them are.
 (() => {
-  const sections = [...document.querySelectorAll("section:has(> * table.claim-details)")];
-  const rows = sections.flatMap((section) =>
-    [...section.querySelectorAll("table.claim-details tbody tr")].map((row) => ({
+  const tables = [...document.querySelectorAll("table.claim-details")];
+  const rows = tables.flatMap((table) =>
+    [...table.tBodies[0].rows].map((row) => ({
       row,
       result: row.querySelector(".claim-state").textContent.trim(),
-      verdict: row.cells[0].querySelector(".claim-note").textContent.trim().split(/[ ,:]/)[0],
+      verdict: row.cells[0].querySelector(".claim-note").textContent.trim(),
       text: row.textContent.toLowerCase(),
     })),
   );
@@ -45,11 +45,11 @@
       r.row.hidden = !fits;
       shown += fits;
     }
-    for (const section of sections)
-      section.hidden = !section.querySelector("table.claim-details tbody tr:not([hidden])");
+    for (const table of tables)
+      table.closest("section").hidden = !table.querySelector("tbody tr:not([hidden])");
     count.value = `${shown} of ${rows.length} claims`;
   }
 
-  sections[0].before(form);
+  tables[0].closest("section").before(form);
   choose();
 })();

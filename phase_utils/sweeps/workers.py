@@ -120,7 +120,7 @@ class _Cluster:
                 f"no worker at {self.address} for {WARN_AFTER:g} s, and {STOP_AFTER:g} s are "
                 f"waited: {REMEDY}",
                 RuntimeWarning,
-                stacklevel=5,  # where a sweep was called
+                stacklevel=6,  # where a sweep was called
             )
 
     def result(self, future: Any) -> Any:

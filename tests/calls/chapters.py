@@ -131,7 +131,8 @@ CALLS = {
     "claims.Ledger.check": Call(
         lambda: (
             ledger().check,
-            {"claim": CLAIM, "measured": 0.5, "expected": 0.5, "route": "by hand"},
+            # two numbers that are no one object, which is refused
+            {"claim": CLAIM, "measured": 0.5, "expected": float("0.5"), "route": "by hand"},
         ),
         {
             "claim": NOTHING,
@@ -142,6 +143,7 @@ CALLS = {
             "relative": FLAG,
             "what": NAME | labels("''", "null byte"),
             "reduced": NAME | labels("''", "null byte"),
+            "loose": NAME | labels("''", "null byte"),
         },
         {"tolerance of a tier": Inside("tolerance", lambda wrong: {"smoke": wrong}, NON_NEGATIVE)},
     ),
