@@ -147,14 +147,13 @@ def ascended():
     objective = Objective(model, squared, (X, Y), penalty_of(model, None, None, None))
     reference = Reference(objective, 0.1)
     run = Ascent("own", objective.random(1.0, [0])[0].numpy())
-    ascend(objective, reference, run, 0.01)
+    run = ascend(objective, reference, run, 0.01)
     return objective, reference, run.weights
 
 
 def test_an_ascent_ends_once_it_does_not_rise():
     objective, reference, weights = ascended()
-    run = Ascent("own", weights)
-    ascend(objective, reference, run, 0.05)
+    run = ascend(objective, reference, Ascent("own", weights), 0.05)
     assert run.done
     assert len(run.path) < 8
     assert run.path[-1][0] == pytest.approx(run.path[-2][0], rel=1e-5)
@@ -206,14 +205,17 @@ def test_the_next_decay_halves_the_widest_gap_next_to_what_is_known():
     bracket = _Bracket(0.01)
     assert bracket.following(0.5, 0.02) == 0.52  # nothing has died yet
     assert bracket.middle()[0] == np.inf
-    bracket.alive, bracket.dead = 1.0, 2.0
+    for decay in (1.0, 0.7):
+        bracket.held(decay)
+    for decay in (2.0, 2.3):
+        bracket.lost(decay)
     assert bracket.following(2.0, 0.02) == 1.5
     for decay in (0.5, 1.9, 1.8):
         bracket.doubt(decay)
     assert bracket.doubtful == (0.5, 1.9)
     assert bracket.following(2.0, 0.02) == 1.45  # what is doubtful below a living state is not
     assert bracket.middle() == (1.5, 0.5)
-    bracket.alive = 1.995
+    bracket.held(1.995)
     assert bracket.following(2.0, 0.02) is None
 
 
@@ -340,9 +342,9 @@ def test_a_large_problem_is_screened_on_a_part_and_finished_on_all_samples(monke
     tried = []
 
     class Seen(module.Search):
-        def __init__(self, part, *options):
-            tried.append((part.count, *options[:2]))
-            super().__init__(part, *options)
+        def run(self, starts, steps):
+            tried.append((self.objective.count, starts, steps))
+            return super().run(starts, steps)
 
     diagnose = pu.diagnose  # loaded with the Search of its own
     monkeypatch.setattr(module, "Search", Seen)
@@ -469,10 +471,10 @@ def test_nothing_is_expanded_where_the_blind_network_pays_at_the_best_gamma():
     search = space(
         objective=objective,
         first_gamma=0.1,
-        pool=[ended(0.0), ended(0.5), ended(np.inf)],
         reference=space(at=lambda gamma: space(square=float(gamma == 0.5))),
     )
-    assert verdict.expanded(search) == (None, None)
+    pool = [ended(0.0), ended(0.5), ended(np.inf)]
+    assert verdict.expanded(search, pool) == (None, None)
 
 
 def test_a_single_start_shows_its_progress_too(capsys):
@@ -486,8 +488,8 @@ def test_fresh_draws_give_a_mean_and_its_error():
     class Drawn:
         seed = 10
 
-        def values(self, _, blind=False):
-            return (3.0, 1.0) if blind else (3.0 - 2 * quotients[self.seed], 3.0)
+        def values(self, _, blind=False, seed=None):
+            return (3.0, 1.0) if blind else (3.0 - 2 * quotients[seed], 3.0)
 
     objective = Drawn()
     reference = types.SimpleNamespace(at=lambda _: types.SimpleNamespace(weights=None))
@@ -495,7 +497,6 @@ def test_fresh_draws_give_a_mean_and_its_error():
     found = np.array(list(quotients.values()))
     assert mean == pytest.approx(found.mean())
     assert error == pytest.approx(found.std(ddof=1) / np.sqrt(8))
-    assert objective.seed == 10
 
 
 def test_the_steepest_place_of_an_activation():
@@ -557,6 +558,5 @@ def test_optimisers_that_decay_apart_from_the_gradient_are_known(kind, options, 
     ],
 )
 def test_an_ascent_is_settled_where_its_size_stays_while_gamma_converges(path, stays):
-    run = ended(0.1)
-    run.path = [(gamma, square, 0.0) for gamma, square in path]
+    run = ended(0.1, path=tuple((gamma, square, 0.0) for gamma, square in path))
     assert bool(verdict.settled(run)) == stays

@@ -74,7 +74,7 @@ def returns(doc, name):
 INNER = [  # modules that are described in full, whether public or not
     f"phase_utils.theory.{module.name}"
     for module in pkgutil.iter_modules([str(Path(pu.__file__).parent / "theory")])
-] + ["phase_utils.sweeps.gaps"]
+] + [f"phase_utils.sweeps.{name}" for name in ("gaps", "residuals", "sides")]
 
 
 def inner_functions(module):

@@ -92,8 +92,7 @@ def test_directions_that_blind_networks_do_not_feel_are_left_alone():
 def test_a_root_lies_just_below_the_gamma_at_which_a_network_ties():
     objective = problem()
     reference = Reference(objective, 0.02)
-    run = Ascent("own", objective.first)
-    ascend(objective, reference, run, 0.02, steps=2)
+    run = ascend(objective, reference, Ascent("own", objective.first), 0.02, steps=2)
     loss, square = objective.values(run.weights)
     root = reference.root(loss, square, 0.02)
     assert loss + root * square <= reference.at(root).value
@@ -112,11 +111,12 @@ def test_a_root_lies_just_below_the_gamma_at_which_a_network_ties():
 )
 def test_one_small_unit_attains_the_bound_from_above(activation, options):
     objective = problem(activation, decay_all=False, **options)
-    search = Search(objective, 16, 150, 0, False)
+    search = Search(objective, 0, False)
     assert search.layer.unit is not None
-    search.run()
-    assert len(search.pool) == 4  # nothing is left to search for
-    best = max(search.pool, key=lambda r: r.gamma)
+    pool = search.run(16, 150).pool
+    assert len(pool) == 4  # nothing is left to search for
+    best = max(pool, key=lambda r: r.gamma)
+    assert pool[0] is best
     supremum = search.layer.supremum
     assert (1 - 1e-5) * supremum <= best.gamma <= supremum * (1 + 1e-12)
     loss, square = objective.values(best.weights)
@@ -126,13 +126,12 @@ def test_one_small_unit_attains_the_bound_from_above(activation, options):
 
 def test_a_start_that_is_not_as_good_as_another_leaves_its_bound_as_it_was():
     objective = problem()
-    search = Search(objective, 3, 150, 0, False)
-    search.run()
-    best = max(search.pool, key=lambda r: r.gamma)
-    for run in search.pool:
-        before = run.gamma
-        search._finish(run)
-        assert run.gamma >= before
+    search = Search(objective, 0, False)
+    pool = list(search.run(3, 150).pool)
+    best = pool[0]
+    for i, before in enumerate(pool):
+        run = search._finish(pool, i, 150)[i]
+        assert run.gamma >= before.gamma
         assert run.gamma <= best.gamma * (1 + 1e-6)
 
 

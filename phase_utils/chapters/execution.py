@@ -1,5 +1,6 @@
 """Execute a notebook with the running interpreter, and make what it leaves fit to be handed on."""
 
+import copy
 import json
 import os
 import re
@@ -94,8 +95,7 @@ def execute(
                 raise
             raise NotWritten(failure.errno, failure.strerror, str(path)) from None
         executed = nbformat.read(path, as_version=4)
-    _scrub(executed)
-    return executed, scrub_text(error, everything=True)
+    return _scrubbed(executed), scrub_text(error, everything=True)
 
 
 def tracebacks(nb: NotebookNode) -> str:
@@ -204,10 +204,12 @@ def _prefixes() -> list[tuple[str, str]]:
     return sorted(long_enough.items(), key=lambda item: -len(item[0]))
 
 
-def _scrub(nb: NotebookNode) -> None:
+def _scrubbed(nb: NotebookNode) -> NotebookNode:
+    """A notebook without the folders of this machine."""
+    new = copy.deepcopy(nb)
     for name in ("input_path", "output_path"):
-        nb.metadata.get("papermill", {}).pop(name, None)
-    for cell in nb.cells:
+        new.metadata.get("papermill", {}).pop(name, None)
+    for cell in new.cells:
         for output in cell.get("outputs", []):
             failed = output.output_type == "error"
             loud = failed or output.get("name") == "stderr"
@@ -224,3 +226,4 @@ def _scrub(nb: NotebookNode) -> None:
             if MIME in output.get("metadata", {}):
                 content = json.dumps(output.metadata[MIME])
                 output.metadata[MIME] = json.loads(scrub_text(content))
+    return new

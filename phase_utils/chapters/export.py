@@ -55,14 +55,14 @@ def readable(
 
     `values` are glued values that the cells do not hold: content by mime type, by name.
     """
-    nb = copy.deepcopy(nb)
-    converter = Converter({**(values or {}), **glued(nb)})
+    new = copy.deepcopy(nb)
+    converter = Converter({**(values or {}), **glued(new)})
     cells: list[NotebookNode] = []
     for _ in range(2):  # a reference may point forward: the second pass knows every label
         converter.restart()
-        cells = [new for cell in nb.cells for new in _converted(cell, converter)]
-    nb.cells = cells
-    return nb
+        cells = [made for cell in new.cells for made in _converted(cell, converter)]
+    new.cells = cells
+    return new
 
 
 def to_html(nb: NotebookNode) -> str:
@@ -78,10 +78,10 @@ def to_html(nb: NotebookNode) -> str:
 
     from phase_utils.chapters import live_scripts
 
-    nb = copy.deepcopy(nb)
-    nb.metadata.pop("widgets", None)
-    nb.metadata.setdefault("title", _title(nb))
-    for cell in nb.cells:
+    page = copy.deepcopy(nb)
+    page.metadata.pop("widgets", None)
+    page.metadata.setdefault("title", _title(page))
+    for cell in page.cells:
         alt = str(_mystnb(cell, "image").get("alt", ""))
         if "outputs" in cell:
             cell.outputs = [shown for output in cell.outputs if (shown := _shown(output, alt))]
@@ -104,8 +104,8 @@ def to_html(nb: NotebookNode) -> str:
         "phase_settings": _SETTINGS,
         "phase_mathjax": mathjax(),
     }
-    page, _ = exporter.from_notebook_node(nb, resources=resources)
-    return str(page)
+    html, _ = exporter.from_notebook_node(page, resources=resources)
+    return str(html)
 
 
 @cache
@@ -157,12 +157,11 @@ def _shown(output: NotebookNode, alt: str) -> NotebookNode | None:
     """Return what a page shows of an output: no live widget, no hidden glued value."""
     if "data" not in output:
         return output
-    for mime in list(output.data):
-        if mime == _WIDGET:
-            del output.data[mime]
-    if alt and any(mime in output.data for mime in _IMAGES):
-        output.metadata["alt"] = alt
-    return output if output.data else None
+    new = copy.deepcopy(output)
+    new.data.pop(_WIDGET, None)
+    if alt and any(mime in new.data for mime in _IMAGES):
+        new.metadata["alt"] = alt
+    return new if new.data else None
 
 
 def _mystnb(cell: NotebookNode, key: str) -> Mapping[str, Any]:

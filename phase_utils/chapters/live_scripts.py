@@ -64,18 +64,17 @@ def names() -> tuple[str, ...]:
 
 @cache
 def _joined(name: str) -> str:
-    return "\n".join(_shortened(source) for source in _sources(name, {}).values())
+    return "\n".join(_shortened(source) for source in _sources(name).values())
 
 
-def _sources(name: str, known: dict[str, str]) -> dict[str, str]:
-    """Add the modules that `name` imports, then itself, each once, to what is known."""
-    if name not in known:
-        path = resources.files("phase_utils.chapters") / "live" / f"{name}.js"
-        source = path.read_text(encoding="utf-8")
-        for imported in re.findall(r'^import .* from "\./(\w+)\.js";$', source, re.MULTILINE):
-            _sources(imported, known)
-        known[name] = source
-    return known
+def _sources(name: str) -> dict[str, str]:
+    """The modules that `name` imports, then itself, each once."""
+    path = resources.files("phase_utils.chapters") / "live" / f"{name}.js"
+    source = path.read_text(encoding="utf-8")
+    found: dict[str, str] = {}
+    for imported in re.findall(r'^import .* from "\./(\w+)\.js";$', source, re.MULTILINE):
+        found = {**found, **_sources(imported)}
+    return {**found, name: source}
 
 
 def _shortened(source: str) -> str:

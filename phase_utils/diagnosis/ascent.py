@@ -5,7 +5,8 @@ best blind network. Each step is a lower bound of the transition, monotone and s
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -23,9 +24,9 @@ LEAP = 100.0  # factor in gamma that sizes alone win only where nothing bounds t
 ENDLESS = 1e6  # times the first gamma: there is no end
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Ascent:
-    """One ascent and its present end.
+    """One ascent and where it has come to.
 
     kind : of its start; gamma : its bound, 0 before anything was learned; first, size : gamma and
     R of the first step, before rays and sizes; square, gain : R and F - l0 beyond those of the
@@ -40,8 +41,8 @@ class Ascent:
     size: float = 0.0
     square: float = math.nan
     gain: float = math.nan
-    path: list[tuple[float, float, float]] = field(default_factory=list)
-    lines: list[tuple[float, float]] = field(default_factory=list)
+    path: tuple[tuple[float, float, float], ...] = ()
+    lines: tuple[tuple[float, float], ...] = ()
     done: bool = False
     shrinking: tuple[str, ...] = ()
     growing: tuple[str, ...] = ()
@@ -50,6 +51,15 @@ class Ascent:
     def runaway(self) -> bool:
         """Whether sizes of tensors alone carry the bound off."""
         return bool(self.shrinking)
+
+
+class _Point(NamedTuple):
+    """Weights, l0 and R there, and the gamma at which they tie with the tangent of F."""
+
+    tie: float
+    weights: Array
+    loss: float
+    square: float
 
 
 def ascend(
@@ -63,8 +73,8 @@ def ascend(
     tolerance: float = 1e-6,
     least: float = 0.0,
     leap: float = 0.0,
-) -> None:
-    """Ascend from the weights of `run` at `gamma`, in place; at most `steps` steps.
+) -> Ascent:
+    """Ascend from the weights of `run` at `gamma`, at most `steps` steps: where that has come to.
 
     least : gamma below which nothing is sought; leap : gamma that is to be reached after LEAPED
     steps, or the ascent ends there.
@@ -91,36 +101,41 @@ def ascend(
             if fails > 3 or gamma < least:
                 break
             continue
-        weights = found
-        plain = (loss, square)
-        plain_tie = tie = _tie(objective, blind, gamma, loss, square)
+        tie = _tie(objective, blind, gamma, loss, square)
+        plain = best = _Point(tie, found, loss, square)
         if not run.first:
-            run.first, run.size = tie, square - blind.square
+            run = replace(run, first=plain.tie, size=square - blind.square)
         if structured:
-            tie, weights, loss, square = _along_rays(
-                objective, blind, gamma, tie, weights, loss, square
-            )
-            if step in RESIZED and square - blind.square > 1e-9:
-                tie, weights, loss, square = _resized(
-                    objective, blind, gamma, run, tie, weights, loss, square
-                )
-        new = reference.root(loss, square, gamma)
-        if weights is not found and new < min(tie * (1 - 1e-6), plain_tie):  # too high a tangent
-            other = reference.root(*plain, gamma)
+            best = _along_rays(objective, blind, gamma, best)
+            if step in RESIZED and best.square - blind.square > 1e-9:
+                best, shrinking, growing = _resized(objective, blind, gamma, best)
+                if shrinking or growing:
+                    run = replace(run, shrinking=shrinking, growing=growing)
+        new = reference.root(best.loss, best.square, gamma)
+        if best is not plain and new < min(best.tie * (1 - 1e-6), plain.tie):  # too high a tangent
+            other = reference.root(plain.loss, plain.square, gamma)
             if other > new:
-                new, weights, (loss, square) = other, found, plain
+                new, best = other, plain
         there = reference.at(new if math.isfinite(new) else gamma)
         level = new if math.isfinite(new) else gamma
-        run.square = square - there.square
-        run.gain = there.value - level * there.square - loss
-        run.path.append((new, run.square, run.gain))
-        run.lines.append((loss, square))
-        run.gamma, run.weights = new, weights
+        weights, beyond = best.weights, best.square - there.square
+        gain = there.value - level * there.square - best.loss
         far = new > ENDLESS * run.first
-        if run.shrinking or not math.isfinite(new) or far or new - gamma < tolerance * new:
-            run.done = True
+        ended = run.runaway or not math.isfinite(new) or far or new - gamma < tolerance * new
+        run = replace(
+            run,
+            weights=weights,
+            gamma=new,
+            square=beyond,
+            gain=gain,
+            path=(*run.path, (new, beyond, gain)),
+            lines=(*run.lines, (best.loss, best.square)),
+            done=run.done or ended,
+        )
+        if ended:
             break
         gamma = max(new, leap) if step + 1 == LEAPED else new
+    return run
 
 
 def _tie(objective: Objective, blind: Blind, gamma: float, loss: float, square: float) -> float:
@@ -133,16 +148,13 @@ def _along_rays(
     objective: Objective,
     blind: Blind,
     gamma: float,
-    tie: float,
-    weights: Array,
-    loss: float,
-    square: float,
-) -> tuple[float, Array, float, float]:
-    """The best of the weights and of points on the way from the blind state to them.
+    end: _Point,
+) -> _Point:
+    """The best of a point and of those on the way from the blind state to it.
 
     A continuous transition halves the distance to its gamma per step of the ascent; rays reach it.
     """
-    best = (tie, weights, loss, square)
+    best, weights = end, end.weights
     tips = (np.ones(objective.parameters, dtype=bool), objective.decays)
     for share in RAYS:
         better = False
@@ -152,8 +164,8 @@ def _along_rays(
             if here_square - blind.square < 1e-11 * max(1.0, blind.square):
                 continue
             here = _tie(objective, blind, gamma, here_loss, here_square)
-            if here > best[0] * (1 + 1e-12):
-                best, better = (here, point, here_loss, here_square), True
+            if here > best.tie * (1 + 1e-12):
+                best, better = _Point(here, point, here_loss, here_square), True
         if not better:
             break
     return best
@@ -163,16 +175,14 @@ def _resized(
     objective: Objective,
     blind: Blind,
     gamma: float,
-    run: Ascent,
-    tie: float,
-    weights: Array,
-    loss: float,
-    square: float,
-) -> tuple[float, Array, float, float]:
+    start: _Point,
+) -> tuple[_Point, tuple[str, ...], tuple[str, ...]]:
     """The best size of every tensor at fixed directions: maximum of log gain - log R.
 
-    R -> 0 at a gain that stays means that no finite gamma collapses the network.
+    R -> 0 at a gain that stays means that no finite gamma collapses the network: the tensors that
+    then shrink, and those that grow.
     """
+    weights = start.weights
     level = blind.value - gamma * blind.square
     names = [k for k, part in objective.slices.items() if np.any(weights[part])]
 
@@ -204,16 +214,18 @@ def _resized(
     point = grown(found.x)
     here_loss, here_square = objective.values(point)
     if not here_square > blind.square:
-        return tie, weights, loss, square
-    here = _tie(objective, blind, gamma, here_loss, here_square)
-    if here <= tie:
-        return tie, weights, loss, square
-    if here > LEAP * tie:
-        decayed = objective.penalty.factors
-        logs = dict(zip(names, found.x, strict=True))
-        run.shrinking = tuple(k for k, v in logs.items() if v < -2 and k in decayed)
-        run.growing = tuple(k for k, v in logs.items() if v > 1 and k not in decayed)
-    return here, point, here_loss, here_square
+        return start, (), ()
+    end = _Point(
+        _tie(objective, blind, gamma, here_loss, here_square), point, here_loss, here_square
+    )
+    if end.tie <= start.tie:
+        return start, (), ()
+    if end.tie <= LEAP * start.tie:
+        return end, (), ()
+    decayed = objective.penalty.factors
+    logs = dict(zip(names, found.x, strict=True))
+    shrinking = tuple(k for k, v in logs.items() if v < -2 and k in decayed)
+    return end, shrinking, tuple(k for k, v in logs.items() if v > 1 and k not in decayed)
 
 
 def _only(weights: Array, part: slice) -> Array:

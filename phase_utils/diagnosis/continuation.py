@@ -89,9 +89,9 @@ def follow(
             new, loss, square, converged = trained(new, decay)
         bar.update()
         if _gone(square, states):
-            bracket.dead = min(bracket.dead, decay)
+            bracket.lost(decay)
         elif converged:
-            bracket.alive = max(bracket.alive, decay)
+            bracket.held(decay)
         else:
             bracket.doubt(decay)
         if not _gone(square, states) and (converged or not states):
@@ -117,6 +117,12 @@ class _Bracket:
     alive: float = 0.0
     dead: float = np.inf
     doubtful: tuple[float, float] | None = None  # the least and the largest
+
+    def held(self, decay: float) -> None:
+        self.alive = max(self.alive, decay)
+
+    def lost(self, decay: float) -> None:
+        self.dead = min(self.dead, decay)
 
     def doubt(self, decay: float) -> None:
         low, high = self.doubtful or (decay, decay)

@@ -19,7 +19,7 @@ from phase_utils.diagnosis.quotient import MOST_STARTS
 from phase_utils.diagnosis.report import Diagnosis as Diagnosis
 from phase_utils.diagnosis.report import Evidence
 from phase_utils.diagnosis.samples import Data, gather
-from phase_utils.diagnosis.search import NEAR, Search, screen
+from phase_utils.diagnosis.search import NEAR, Found, Search, screen
 from phase_utils.training.trials import LossFunction
 
 
@@ -121,12 +121,12 @@ def diagnose(
     function("loss_fn", loss_fn, "the model's output and y")
     what = penalty_of(model, decayed, optimizer, penalty)
     objective = Objective(model, loss_fn, data, what, draws=draws, seed=seed, device=device)
-    search = Search(objective, starts, steps, seed, shows)
-    screen(search, model, loss_fn, data)
+    search = Search(objective, seed, shows)
+    found = screen(search, model, loss_fn, data, starts, steps)
     adamw = None
     if isinstance(optimizer, torch.optim.AdamW):
         adamw = _faded(model, loss_fn, data, optimizer, device)
-    return replace(_judged(search, hysteresis), adamw=adamw)
+    return replace(_judged(search, found, hysteresis), adamw=adamw)
 
 
 def _faded(
@@ -147,11 +147,11 @@ def _faded(
         return None
 
 
-def _judged(search: Search, hysteresis: bool) -> Diagnosis:
+def _judged(search: Search, found: Found, hysteresis: bool) -> Diagnosis:
     objective, reference = search.objective, search.reference
-    pool = sorted(search.pool, key=lambda r: -r.gamma)
+    pool, kinds, values = found.pool, found.kinds, found.values
     best = pool[0]
-    origin, landau = verdict.expanded(search)
+    origin, landau = verdict.expanded(search, pool)
     layer = search.layer
     order, value = verdict.order_of(pool, origin, objective.draws > 0)
     upper = layer.supremum if layer is not None and layer.convex else None
@@ -166,10 +166,6 @@ def _judged(search: Search, hysteresis: bool) -> Diagnosis:
             width = (end - origin.gamma) / end
     finite = value if 0 < value < math.inf else search.first_gamma
     blind = reference.at(finite)
-    kinds, values = search.screened or (
-        tuple(r.kind for r in pool),
-        np.array([r.gamma for r in pool]),
-    )
     hits = {
         kind: (
             sum(

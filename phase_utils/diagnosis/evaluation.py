@@ -229,7 +229,9 @@ class Evaluation:
             b.data.copy_(o)  # running statistics are no variables
         return loss, cost
 
-    def passes(self, blind: bool) -> Iterator[tuple[Tensor, Tensor | float, float]]:
+    def passes(
+        self, blind: bool, seed: int | None = None
+    ) -> Iterator[tuple[Tensor, Tensor | float, float]]:
         """Losses, penalties and weights of all passes that make one evaluation."""
         if not self.draws:
             for chunk in self._chunks if not (blind and self._few) else [slice(None)]:
@@ -238,9 +240,10 @@ class Evaluation:
                     share = len(range(*chunk.indices(self.count))) / self.count
                 yield *self._pass(blind, chunk), share
             return
+        first = 1000 * (self.seed if seed is None else seed)
         with torch.random.fork_rng(self.forked()):
             for k in range(self.draws):
-                self.seeded(1000 * self.seed + (k // 2 if self._mirror else k))
+                self.seeded(first + (k // 2 if self._mirror else k))
                 flip = self._mirror and k % 2 == 1
                 yield *self._pass(blind, slice(None), flip), 1 / self.draws
 

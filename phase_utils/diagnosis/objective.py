@@ -67,13 +67,13 @@ class Objective(Evaluation):
         kept = w[self.decays]
         return float(kept @ kept)
 
-    def values(self, w: Array, blind: bool = False) -> tuple[float, float]:
-        """l0 and R."""
+    def values(self, w: Array, blind: bool = False, seed: int | None = None) -> tuple[float, float]:
+        """l0 and R; those of a model with noise from the draws of `seed`, default its own."""
         self._set(w)
         loss = cost = 0.0
         self.calls += 1
         with torch.no_grad():
-            for value, penalty, share in self.passes(blind):
+            for value, penalty, share in self.passes(blind, seed):
                 loss += share * float(value)
                 cost += share * float(penalty)
         return loss, (cost if self.penalty.function is not None else self.square(w))

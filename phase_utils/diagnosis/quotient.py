@@ -136,7 +136,7 @@ def collapse_quotient(
     for row in tqdm(rows, desc="collapse quotient", disable=not progress, leave=False):
         run = Ascent("", row.double().cpu().numpy())
         for _ in range(ATTEMPTS):
-            ascend(objective, reference, run, scale, iterations=steps)
+            run = ascend(objective, reference, run, scale, iterations=steps)
             if run.gamma > 0:
                 break
             scale = LOWERED * scale

@@ -1,7 +1,7 @@
 """What a search says of the order, and in words; the expansion that it is held against."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -22,14 +22,14 @@ FRESH = 8  # sets of fresh draws that a model with noise is measured on
 FAR = 300.0  # times the first gamma of any start: unbounded
 
 
-def expanded(search: Search) -> tuple[Origin | None, Landau | None]:
+def expanded(search: Search, pool: Sequence[Ascent]) -> tuple[Origin | None, Landau | None]:
     """The expansion about the blind state, where it is zero decayed weights and there is one."""
     objective = search.objective
     if objective.penalty.function is not None or objective.draws:
         return None, None
     if objective.dtype != torch.float64:
         return None, None
-    ends = [r.gamma for r in search.pool if 0 < r.gamma < 1e6]
+    ends = [r.gamma for r in pool if 0 < r.gamma < 1e6]
     if search.reference.at(max(ends, default=search.first_gamma)).square > 1e-12:
         return None, None  # the blind network pays for a bias
     trivial: TrivialPoint = trivial_point(objective)
@@ -46,7 +46,7 @@ def expanded(search: Search) -> tuple[Origin | None, Landau | None]:
     return origin, landau
 
 
-def order_of(pool: list[Ascent], origin: Origin | None, noisy: bool) -> tuple[str, float]:
+def order_of(pool: Sequence[Ascent], origin: Origin | None, noisy: bool) -> tuple[str, float]:
     """The order and gamma_coexistence, as far as the search tells."""
     best = pool[0]
     floor = 0.0
@@ -81,15 +81,13 @@ def settled(run: Ascent) -> bool:
 
 def fresh(objective: Objective, reference: Reference, best: Ascent) -> tuple[float, float]:
     """The quotient of the best weights on fresh draws, and its standard error."""
-    kept = objective.seed
     blind = reference.at(best.gamma)
     found = []
-    for k in range(FRESH):
-        objective.seed = kept + 1 + k
-        loss, square = objective.values(best.weights)
-        level, price = objective.values(blind.weights, blind=True)
+    for k in range(1, FRESH + 1):
+        seed = objective.seed + k
+        loss, square = objective.values(best.weights, seed=seed)
+        level, price = objective.values(blind.weights, blind=True, seed=seed)
         found.append((level - loss) / (square - price))
-    objective.seed = kept
     return float(np.mean(found)), float(np.std(found, ddof=1) / math.sqrt(FRESH))
 
 
@@ -132,7 +130,8 @@ def statement(
         why = origin.reason if origin is not None and origin.reason else "the gain fades with R"
         said.append(f"There is no transition: {why}.")
     elif order == "none":
-        said.append(f"None of {len(search.pool)} starts learned anything at any gamma tried.")
+        tried = sum(m for _, m in hits.values())
+        said.append(f"None of {tried} starts learned anything at any gamma tried.")
     else:
         if order == "first":
             said.append(

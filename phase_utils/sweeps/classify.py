@@ -1,6 +1,6 @@
 """The order of a phase transition from measured curves: loss and slope against weight decay.
 
-Between neighbouring gammas the branches on both sides are continued into the gap (`gaps`).
+Between neighbouring gammas the branches on both sides are continued into the gap (`gaps`, `sides`).
 - Order 0: the loss changes by more than the slopes allow (mean value theorem).
 - Order 1: the continued slopes stay apart all through the gap. Gamma is where the losses cross.
 - Order 2: the slope vanishes as a power p <= 1 of the distance (`power_law`), or it has a kink.
@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from phase_utils._check import Array, non_negative, numeric
-from phase_utils.sweeps.gaps import LEAST_ERROR, Gaps, Indices, local_noise
+from phase_utils.sweeps.gaps import Gaps
 from phase_utils.sweeps.power_law import fit_power_law
+from phase_utils.sweeps.residuals import LEAST_ERROR, local_noise
+from phase_utils.sweeps.sides import Indices
 from phase_utils.theory.transitions import Transition
 
 SIGNIFICANT = 6.0  # a difference counts from this many standard errors on

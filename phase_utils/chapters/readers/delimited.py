@@ -158,7 +158,8 @@ class Delimited:
                 if not any(map(str.strip, cells)):
                     empty += 1
                     continue
-                numbers = self._with_truths(line, columns, chosen, convert, truths)
+                numbers, found = self._with_truths(line, columns, chosen, convert)
+                truths.update(found)
             values.extend(numbers)
             lines.append(line)
         for column, times in truths.items():
@@ -195,10 +196,9 @@ class Delimited:
         columns: Sequence[int],
         cells: Sequence[str],
         convert: Callable[[str], float],
-        truths: Counter[int],
-    ) -> list[float]:
-        """The numbers of a row in which a cell may be True or False, which are counted."""
-        numbers = []
+    ) -> tuple[list[float], list[int]]:
+        """The numbers of a row in which a cell may be True or False, and the columns of these."""
+        numbers, truths = [], []
         for column, cell in zip(columns, cells, strict=True):
             try:
                 numbers.append(convert(cell))
@@ -206,8 +206,8 @@ class Delimited:
                 if cell.strip().lower() not in numerals.TRUTH:
                     raise self._bad(line, column, cell) from None
                 numbers.append(numerals.TRUTH[cell.strip().lower()])
-                truths[column] += 1
-        return numbers
+                truths.append(column)
+        return numbers, truths
 
     def _with_commas(self, columns: Sequence[int], first: "_BadCell") -> tuple[Array, int]:
         """The numbers where `first` has a comma: read in the one way that makes sense of all."""
