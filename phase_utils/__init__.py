@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from phase_utils.chapters import grid as grid
     from phase_utils.chapters import plotting as plotting
     from phase_utils.chapters import provenance as provenance
+    from phase_utils.chapters import records as records
     from phase_utils.chapters import widgets as widgets
     from phase_utils.chapters import words as words
     from phase_utils.chapters.images import Images as Images
@@ -107,6 +108,7 @@ _MODULES = {
     "grid": "chapters.grid",
     "plotting": "chapters.plotting",
     "provenance": "chapters.provenance",
+    "records": "chapters.records",
     "widgets": "chapters.widgets",
     "words": "chapters.words",
 }

@@ -134,6 +134,15 @@ display(Line())
 ```
 
 ```{code-cell} ipython3
+import os
+
+if os.environ.get("PHASE_BOOK_KEEPING") == "1":
+    import phase_utils as pu
+
+    pu.records.keep("all", values=values)
+```
+
+```{code-cell} ipython3
 claim = {"application/vnd.phase-claims+json": {"id": "Eq-1", "state": "pass", "measured": 1.0}}
 display({**claim, "text/plain": "Eq-1 pass"}, raw=True)
 state = {"wrong": "fail", "leaves": "not applicable"}.get(mode, "pass")

@@ -276,21 +276,24 @@ def test_a_claim_is_in_the_worst_state_of_its_checks(states, shown):
 @pytest.mark.parametrize(
     ("states", "recorded", "strength", "said"),
     [
-        (["pass", "pass"], "", "full", "confirmed"),
-        (["pass", "not applicable"], "", "full", "confirmed"),
-        (["pass", "reduced size"], "", "reduced", "confirmed, at reduced size"),
-        (["pass", "untested"], "", "reduced", "confirmed, at reduced size"),
-        (["reduced size"], "elsewhere", "reduced", "confirmed, at reduced size"),
-        (["untested"], "in May", "recorded elsewhere", "confirmed, by a recorded run"),
-        (["untested"], "", "none", "not decided by this run"),
-        (["not applicable"], "", "none", "not decided by this run"),
-        ([], "", "none", "not decided by this run"),
-        (["pass", "fail"], "in May", "none", "not decided by this run"),
-        (["pass", "of a later version"], "", "reduced", "confirmed, at reduced size"),
+        (["pass", "pass"], False, "full", "confirmed"),
+        (["pass", "pass"], True, "full", "confirmed"),
+        (["pass", "not applicable"], False, "full", "confirmed"),
+        (["pass", "reduced size"], False, "reduced", "confirmed, at reduced size"),
+        (["pass", "untested"], False, "reduced", "confirmed, at reduced size"),
+        (["reduced size"], False, "reduced", "confirmed, at reduced size"),
+        (["reduced size"], True, "recorded", "confirmed, by a recorded run"),
+        (["pass", "untested"], True, "recorded", "confirmed, by a recorded run"),
+        (["untested"], True, "recorded", "confirmed, by a recorded run"),
+        (["untested"], False, "none", "not decided by this run"),
+        (["not applicable"], False, "none", "not decided by this run"),
+        ([], False, "none", "not decided by this run"),
+        (["pass", "fail"], True, "none", "not decided by this run"),
+        (["pass", "of a later version"], False, "reduced", "confirmed, at reduced size"),
     ],
 )
 def test_a_verdict_is_no_stronger_than_its_evidence(states, recorded, strength, said):
-    assert vocabulary.evidence(states, recorded) == strength
+    assert vocabulary.evidence(states, recorded=recorded) == strength
     assert vocabulary.spoken("confirmed", strength) == said
     assert set(vocabulary.SPOKEN) == set(vocabulary.EVIDENCE)
 

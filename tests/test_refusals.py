@@ -27,6 +27,7 @@ MADE_BY_CALLS = {
     "AdamWFade": "adamw_fade",
     "Margin": "Watch.read",
     "Rehearsal": "rehearse",
+    "records.Record": "records.find",
     "Chains": "langevin",
     "Diagnosis": "diagnose",
     "GlobalMinimum": "Landscape.global_minimum",

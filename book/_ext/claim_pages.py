@@ -24,14 +24,14 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from phase_utils.chapters import claims, execution
+from phase_utils.chapters import claims, execution, records
 from phase_utils.chapters.vocabulary import (
-    ELSEWHERE,
     EVIDENCE,
     FAIL,
     NONE,
     NOT_APPLICABLE,
     PASS,
+    RECORDED,
     REDUCED,
     SMALLER,
     STATES,
@@ -45,7 +45,7 @@ from phase_utils.chapters.vocabulary import (
 from phase_utils.chapters.words import counted
 
 PAGES = ("book/introduction", "book/status", "book/corrections")
-HEADS = {ELSEWHERE: "elsewhere", NONE: "no evidence"}
+HEADS = {NONE: "no evidence"}
 VALUES = {"measured": ".10g", "expected": ".10g", "deviation": ".2g", "tolerance": ".2g"}
 REASONS = (REDUCED, UNTESTED, NOT_APPLICABLE)  # states whose reason says what is missing
 
@@ -103,6 +103,8 @@ class Book:
         self.chapters = sorted({d.chapter for d in self.definitions})
         self.results: dict[tuple[str, str], list[Result]] = {key: [] for key in known}
         self.strangers: list[Result] = []
+        found = (records.find(chapter) for chapter in self.chapters)
+        self.records = {r.chapter: r for r in found if r is not None and not r.stale()}
         for result in self._read():
             key = (str(result["chapter"]), str(result["id"]))
             self.results.get(key, self.strangers).append(result)
@@ -131,9 +133,19 @@ class Book:
         """Return the worst state among the checks of a claim."""
         return worst(r["state"] for r in self.of_claim(definition))
 
+    def shown(self, definition: claims.Definition) -> str:
+        """Return what the mark of a claim shows: `PASS`, too, where a record has it in full."""
+        return PASS if self.evidence(definition) == RECORDED else self.state(definition)
+
     def evidence(self, definition: claims.Definition) -> str:
         """Return how strongly this run, or a recorded one, supports the verdict of a claim."""
-        return evidence((r["state"] for r in self.of_claim(definition)), definition.recorded)
+        states = [r["state"] for r in self.of_claim(definition)]
+        return evidence(states, recorded=bool(self.recorded(definition)))
+
+    def recorded(self, definition: claims.Definition) -> str:
+        """Return where, when and on what a claim was checked in full; empty where it was not."""
+        record = self.records.get(definition.chapter)
+        return record.says if record and record.supports(definition.id) else ""
 
     def spoken(self, definition: claims.Definition) -> str:
         """Return the verdict of a claim, no stronger than its evidence."""
@@ -155,7 +167,9 @@ class Book:
             for r in self.of_claim(definition)
             if r["state"] in REASONS
         ]
-        return definition.recorded or "; ".join(dict.fromkeys(filter(None, found))) or UNTESTED
+        return (
+            self.recorded(definition) or "; ".join(dict.fromkeys(filter(None, found))) or UNTESTED
+        )
 
     def problems(self) -> Iterable[str]:
         """Return what must fail the build."""
@@ -261,7 +275,8 @@ class ClaimStatus(Generated):
         state = book.state(definition) if results else UNTESTED
         verdict = self._note(book.spoken(definition))
         look = ["claim-state", f"claim-{nodes.make_id(state)}"]
-        behind = [self._note(f"Recorded: {definition.recorded}")] if definition.recorded else []
+        recorded = book.recorded(definition)
+        behind = [self._note(f"Recorded: {recorded}")] if recorded else []
         behind += [self._check(result) for result in results]
         head = f'<details class="claim-checks"><summary>{escape(checks(results))}</summary>'
         return [
@@ -359,7 +374,7 @@ def briefly(
 ) -> str:
     """Return one sentence on how many claims are supported how strongly."""
     counts = Counter(strength(d) for d in definitions)
-    says = {SMALLER: "at reduced size or in part", ELSEWHERE: "in a recorded run", NONE: "not here"}
+    says = {RECORDED: "in a recorded run", SMALLER: "at reduced size or in part", NONE: "not here"}
     weaker = [f"{counts[kind]} {words}" for kind, words in says.items() if counts[kind]]
     text = (
         f"{counts[WHOLE]} of {counted(len(definitions), 'claim')} ran in full when this book was "
@@ -379,8 +394,8 @@ def support(
     count = "All" if len(by[WHOLE]) == len(definitions) else f"{len(by[WHOLE])} of"
     text = [f"{count} {counted(len(definitions), 'claim')} ran in full when this book was built."]
     says = {
+        RECORDED: "In a recorded run",
         SMALLER: "At reduced size, or in part",
-        ELSEWHERE: "Recorded in another run",
         NONE: "Without evidence here",
     }
     for kind, words in says.items():
@@ -427,7 +442,7 @@ def tell_the_story(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     if form not in ("html", "latex"):
         return
     book = ledger_of(app.env)
-    states = {label(d.id): (d.id, book.state(d)) for d in book.definitions}
+    states = {label(d.id): (d.id, book.shown(d)) for d in book.definitions}
     claim_marks.bare(doctree)
     claim_marks.set_marks(doctree, states, form)
     if form == "html" and docname.startswith("notebooks/"):

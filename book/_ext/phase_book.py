@@ -59,7 +59,7 @@ start_client = NotebookClientCache.start_client
 
 def execution_key(root: Path) -> str:
     """Return a hash of all that executed outputs depend on besides the cells themselves."""
-    files = [root / "requirements.txt"]
+    files = [root / "requirements.txt", *(root / "notebooks" / "records").glob("*.json")]
     files += [
         path
         for path in (root / "phase_utils").rglob("*")

@@ -54,8 +54,6 @@ class Definition:
     printed, corrected, consequence : str
         What the paper prints, what is correct, what follows; empty where nothing had to be
         corrected. Markdown with TeX.
-    recorded : str
-        Where, when and on what a full run is recorded that the book does not repeat; or empty.
     """
 
     id: str
@@ -66,7 +64,6 @@ class Definition:
     printed: str = ""
     corrected: str = ""
     consequence: str = ""
-    recorded: str = ""
 
 
 @cache

@@ -110,6 +110,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--tier", choices=TIERS, help="size of the run")
     run.add_argument("--out", default="runs", help="folder of the results (default: runs)")
+    run.add_argument(
+        "--record",
+        action="store_true",
+        help="keep what it finds beside the chapters, in records/NN_name.json, if nothing fails",
+    )
     _add_timeout(run)
     run.set_defaults(command=_run)
     grid = commands.add_parser(
@@ -206,11 +211,14 @@ def _run(options: argparse.Namespace, folder: Path | None) -> int:
         out=options.out,
         folder=folder,
         timeout=_timeout(options),
+        record=options.record,
     )
     if done.error:
         print(f"\nA cell of {chapter.name} failed:\n{done.error}\n", file=sys.stderr)
     print(f"notebook: {done.notebook}\npage:     {done.html}")
     print(f"claims:   {_summary(done.claims)}")
+    if options.record:
+        print(f"record:   {done.record or 'not written, for something failed'}")
     if done.error:
         return EXIT_CELL
     if done.failing:

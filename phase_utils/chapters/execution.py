@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 
 from phase_utils._files import FULL, NotWritten, write_atomic
 from phase_utils.chapters.scratch import PREFIX, scratch
-from phase_utils.chapters.vocabulary import MIME
+from phase_utils.chapters.vocabulary import KEEPING, KEPT_MIME, MIME
 
 TIMEOUT = 6 * 3600  # seconds for one cell; at the size of the book 600 are enough
 STATIC = (
@@ -34,6 +34,7 @@ def execute(
     *,
     timeout: int = TIMEOUT,
     progress: str = "",
+    keeping: bool = False,
 ) -> tuple[NotebookNode, str]:
     """Execute `nb` in the current directory with `parameters` injected after its parameters cell.
 
@@ -49,6 +50,8 @@ def execute(
         Seconds that one cell may take; then the kernel is killed.
     progress : str
         Label of a progress bar over the cells on stderr; no bar where empty.
+    keeping : bool
+        Have `records.keep` leave what it is given in the outputs.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def execute(
                 parameters=dict(parameters),
                 kernel_name="python3",
                 language="python",
-                kernel_manager_class=_kernel_manager(folder),
+                kernel_manager_class=_kernel_manager(folder, keeping),
                 execution_timeout=timeout,
                 shutdown_kernel="immediate",  # asked politely, a busy one shows a traceback
                 progress_bar={"desc": progress} if progress else False,
@@ -120,6 +123,18 @@ def claims(nb: NotebookNode) -> list[dict[str, Any]]:
     return found
 
 
+def kept(nb: NotebookNode) -> dict[str, Any]:
+    """Return what `records.keep` left in the outputs; ValueError for a name that is kept twice."""
+    found: dict[str, Any] = {}
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            for name, values in output.get("data", {}).get(KEPT_MIME, {}).items():
+                if name in found:
+                    raise ValueError(f"name of what is kept must be used once, got {name!r} twice")
+                found[name] = values
+    return found
+
+
 def scrub_text(text: str, *, everything: bool = False) -> str:
     """Return `text` with the folders of this machine taken out of the paths in it.
 
@@ -147,12 +162,13 @@ def write_notebook(path: Path, nb: NotebookNode) -> None:
     write_atomic(path, written(nb))
 
 
-def _kernel_manager(folder: Path) -> type:
+def _kernel_manager(folder: Path, keeping: bool) -> type:
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
     from traitlets import default
 
     command = [sys.executable, "-m", "ipykernel_launcher"]
+    told = {STATIC: "1", KEEPING: str(int(keeping))}
 
     class RunningInterpreter(AsyncKernelManager):
         """Starts the ipykernel of this interpreter: an installed `python3` may point elsewhere."""
@@ -167,7 +183,7 @@ def _kernel_manager(folder: Path) -> type:
                 argv=[*command, "-f", "{connection_file}", "--log-level=ERROR"],
                 display_name="Python 3",
                 language="python",
-                env={STATIC: "1", **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))},
+                env=told | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder)),
             )
 
     return RunningInterpreter

@@ -1,16 +1,19 @@
 """A chapter run with other parameters: all of it is checked before its first cell executes."""
 
+import os
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from phase_utils._check import flag, integer
 from phase_utils._files import recover, write_together
-from phase_utils.chapters import execution, export, library, results
+from phase_utils.chapters import execution, export, library, recording, results
 from phase_utils.chapters.chapter import Chapter
 from phase_utils.chapters.errors import ChapterError, Interrupted
-from phase_utils.chapters.vocabulary import failing
+from phase_utils.chapters.vocabulary import BOOK, failing
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,15 @@ class Executed:
         The last lines of the traceback, empty if nothing failed.
     traceback : str
         All of it.
+    kept : dict
+        What it kept, by name; nothing where it was not to be recorded.
     """
 
     files: tuple[str, str]
     claims: tuple[Mapping[str, Any], ...]
     error: str
     traceback: str
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,12 +53,15 @@ class Run:
         What was claimed in it.
     error : str
         The last lines of its error, empty if there was none.
+    record : Path or None
+        The file of its record, where one was asked for and no cell or claim failed.
     """
 
     notebook: Path
     html: Path
     claims: tuple[Mapping[str, Any], ...]
     error: str
+    record: Path | None = None
 
     @property
     def failing(self) -> tuple[str, ...]:
@@ -69,6 +78,7 @@ def run(
     folder: str | Path | None = None,
     timeout: int = execution.TIMEOUT,
     progress: bool = True,
+    record: bool = False,
 ) -> Run:
     """Execute a chapter and leave `out`/NN_name.ipynb and `out`/NN_name.html.
 
@@ -91,6 +101,9 @@ def run(
         Seconds that one cell may take, 1 to 10^7; default six hours. One that takes longer fails.
     progress : bool
         Show a progress bar over the cells on stderr.
+    record : bool
+        Keep what the chapter keeps, its checks and its provenance beside the chapters, in
+        `records/NN_name.json`, unless a cell or a claim fails.
 
     Returns
     -------
@@ -111,20 +124,32 @@ def run(
     chapter = library.find(name, folder)
     values = chapter.values(parameters, tier)
     timeout, progress = checked_timeout(timeout), flag("progress", progress)
+    if flag("record", record):
+        recording.check_keeps(chapter)
     chapter.check_data(values)
     check_export()
-    with results.reserved(out, chapter.name) as place:
+    with ExitStack() as held:
+        place = held.enter_context(results.reserved(out, chapter.name))
+        if record:
+            held.enter_context(results.reserved(recording.place(chapter.path).parent, chapter.name))
         paths = [place / file for file in chapter.files]
         for path in paths:
             if path.is_dir():
                 raise ChapterError(f"out must have room for {path.name}, but {path} is a folder")
         recover(paths)
         try:
-            done = execute(chapter, values, timeout=timeout, progress=progress)
+            begun = _clocks()
+            done = execute(chapter, values, timeout=timeout, progress=progress, keeping=record)
+            seconds = [now - then for now, then in zip(_clocks(), begun, strict=True)]
             write_together(dict(zip(paths, done.files, strict=True)))
+            file = None
+            if record and not done.error and not failing(done.claims):
+                given = {k: v for k, v in (parameters or {}).items() if k != "tier"}
+                size = str(values.get("tier", BOOK))
+                file = recording.write(chapter, size, given, done.claims, done.kept, seconds)
         except KeyboardInterrupt:
             raise Interrupted(f"nothing of this run is kept, run {chapter.name} again") from None
-    return Run(paths[0], paths[1], done.claims, done.error)
+    return Run(paths[0], paths[1], done.claims, done.error, file)
 
 
 def execute(
@@ -133,6 +158,7 @@ def execute(
     *,
     timeout: int = execution.TIMEOUT,
     progress: bool = False,
+    keeping: bool = False,
 ) -> Executed:
     """Execute a chapter with checked values, and write nothing.
 
@@ -146,6 +172,8 @@ def execute(
         Seconds that one cell may take.
     progress : bool
         Show a progress bar over the cells on stderr.
+    keeping : bool
+        Have `records.keep` keep what it is given.
 
     Returns
     -------
@@ -157,6 +185,7 @@ def execute(
         values,
         timeout=timeout,
         progress=chapter.name if progress else "",
+        keeping=keeping,
     )
     shown = export.readable(nb)
     return Executed(
@@ -165,7 +194,14 @@ def execute(
         error=error,
         # a kernel that died leaves no traceback
         traceback=error and (execution.tracebacks(nb) or error),
+        kept=execution.kept(nb),
     )
+
+
+def _clocks() -> tuple[float, float]:
+    """Seconds by the clock, and those of processors that ended kernels took."""
+    spent = os.times()
+    return time.perf_counter(), spent.children_user + spent.children_system
 
 
 def checked_timeout(timeout: Any) -> int:

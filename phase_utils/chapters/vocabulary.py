@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 MIME = "application/vnd.phase-claims+json"  # under which a check travels in a notebook's outputs
+KEPT_MIME = "application/vnd.phase-record+json"  # the same for what a record keeps
+KEEPING = "PHASE_BOOK_KEEPING"  # 1 in the kernel of a run that is recorded
 
 # about the paper
 VERDICTS = ("confirmed", "corrected", "refuted", "extended")
@@ -14,12 +16,12 @@ UNTESTED, FAIL = "untested", "fail"
 STATES = (PASS, REDUCED, NOT_APPLICABLE, UNTESTED, FAIL)
 
 # how strongly a run, or one that is recorded, supports a verdict, from the best to the worst
-WHOLE, SMALLER, ELSEWHERE, NONE = "full", "reduced", "recorded elsewhere", "none"
-EVIDENCE = (WHOLE, SMALLER, ELSEWHERE, NONE)
+WHOLE, RECORDED, SMALLER, NONE = "full", "recorded", "reduced", "none"
+EVIDENCE = (WHOLE, RECORDED, SMALLER, NONE)
 SPOKEN = {
     WHOLE: "{verdict}",
+    RECORDED: "{verdict}, by a recorded run",
     SMALLER: "{verdict}, at reduced size",
-    ELSEWHERE: "{verdict}, by a recorded run",
     NONE: "not decided by this run",
 }
 
@@ -38,18 +40,20 @@ def worst(states: Iterable[str]) -> str:
     return (ranked(states) or [UNTESTED])[-1]
 
 
-def evidence(states: Iterable[str], recorded: str = "") -> str:
+def evidence(states: Iterable[str], *, recorded: bool = False) -> str:
     """Return how strongly checks that ended in `states` support a verdict: one of `EVIDENCE`.
 
     What does not apply to a run says nothing for or against. A part that did not run makes the
-    rest smaller; where nothing ran, there is the record of another run, or nothing.
+    rest smaller, unless a run in full is recorded. A check that fails undoes a record, too.
     """
     seen = set(states)
     if FAIL in seen:
         return NONE
-    if seen & {PASS, REDUCED}:
-        return WHOLE if seen <= {PASS, NOT_APPLICABLE} else SMALLER
-    return ELSEWHERE if recorded else NONE
+    if PASS in seen and seen <= {PASS, NOT_APPLICABLE}:
+        return WHOLE
+    if recorded:
+        return RECORDED
+    return SMALLER if seen & {PASS, REDUCED} else NONE
 
 
 def spoken(verdict: str, strength: str) -> str:

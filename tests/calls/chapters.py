@@ -64,6 +64,14 @@ def ledger() -> Any:
     return pu.claims.Ledger("01_formalism", "smoke")
 
 
+def recorded() -> Any:
+    empty: dict[str, Any] = {}
+    claims = [{"id": CLAIM, "state": "pass"}]
+    return pu.records.Record(
+        "01_formalism", "smoke", {}, "", "", "", empty, empty, 1.0, 0.0, "", claims, empty
+    )
+
+
 def tasks() -> Any:
     return pu.data.pair("teacher")
 
@@ -210,6 +218,17 @@ CALLS = {
     "provenance.record": Call(
         lambda: (pu.provenance.record, {"ledger": ledger(), "seed": 0}),
         {"ledger": NOTHING, "seed": SEED, "device": NOTHING},
+    ),
+    "records.keep": Call(
+        lambda: (pu.records.keep, {"name": "all"}), {"name": NAME | {"null byte"}}
+    ),
+    "records.Record.supports": Call(
+        lambda: (recorded().supports, {"claim": CLAIM}), {"claim": NAME | {"null byte"}}
+    ),
+    "records.Record.stale": Call(lambda: (recorded().stale, {}), {"folder": NONE}),
+    "records.find": Call(
+        lambda: (pu.records.find, {"chapter": "depth_one"}),
+        {"chapter": labels("'1'"), "folder": NONE},
     ),
     "widgets.landscape": Call(
         lambda: (pu.widgets.landscape, {}),

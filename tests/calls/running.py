@@ -74,6 +74,7 @@ CALLS = {
             "folder": NONE,
             "timeout": NOTHING,
             "progress": FLAG,
+            "record": NOTHING,  # the chapter keeps nothing
         },
     ),
     "grid.axis": Call(
