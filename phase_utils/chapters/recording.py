@@ -169,11 +169,11 @@ class _Bare(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.Call:
         """The words of a check go."""
-        called = node.func
-        if isinstance(called, ast.Attribute) and ast.unparse(called.value) == "ledger":
-            node.keywords = [k for k in node.keywords if k.arg not in SPOKEN_OF]
         self.generic_visit(node)
-        return node
+        called = node.func
+        if not (isinstance(called, ast.Attribute) and ast.unparse(called.value) == "ledger"):
+            return node
+        return ast.Call(called, node.args, [k for k in node.keywords if k.arg not in SPOKEN_OF])
 
 
 def _portable(value: Any) -> Any:
