@@ -170,6 +170,7 @@ POWERS = {
     ("09_linear_origin", "convolve"),
     ("09_linear_origin", "remainder"),
     ("09_linear_origin", "change"),
+    ("15_your_network", "pays"),
 }
 
 
