@@ -26,8 +26,9 @@ from report import HEADS, Report, interleaved, seconds
 
 import phase_utils as pu
 from phase_utils.sweeps import chunks
+from phase_utils.sweeps.labels import labelled
 from phase_utils.sweeps.store import Store
-from phase_utils.sweeps.sweep import labelled, run
+from phase_utils.sweeps.sweep import run
 
 ROWS = (1, 1000)  # networks of a chunk
 DEPTH, WIDTH = 2, 32

@@ -56,10 +56,10 @@ if TYPE_CHECKING:
     from phase_utils.theory.transitions import Spinodal as Spinodal
     from phase_utils.theory.transitions import Transition as Transition
     from phase_utils.training import devices as devices
+    from phase_utils.training.chains import Chains as Chains
     from phase_utils.training.initialisation import LearningBasin as LearningBasin
     from phase_utils.training.initialisation import learning_basin as learning_basin
     from phase_utils.training.initialisation import learning_basin_init as learning_basin_init
-    from phase_utils.training.langevin import Chains as Chains
     from phase_utils.training.langevin import langevin as langevin
     from phase_utils.training.modules import ModuleProblem as ModuleProblem
     from phase_utils.training.networks import LinearNetwork as LinearNetwork
@@ -76,8 +76,9 @@ _MEMBERS = {
     "theory.moments": ("Moments",),
     "theory.phase_diagram": ("phase_diagram",),
     "theory.transitions": ("Spinodal", "Transition"),
+    "training.chains": ("Chains",),
     "training.initialisation": ("LearningBasin", "learning_basin", "learning_basin_init"),
-    "training.langevin": ("Chains", "langevin"),
+    "training.langevin": ("langevin",),
     "training.modules": ("ModuleProblem",),
     "training.networks": ("LinearNetwork",),
     "training.problem": ("Problem",),

@@ -24,6 +24,7 @@ from phase_utils import chapters
 FACTOR = 1.01
 THEORY = (
     "units",
+    "second_moment",
     "moments",
     "architecture",
     "spectrum",
@@ -92,6 +93,14 @@ FORMULAS = {
     "networks.LinearNetwork.noise_factor": "effective_landscape",
 }
 EXEMPT = {
+    "units.exponent_of": "a power of two, which cancels",
+    "second_moment.SecondMoment.of": "constructor, tested in test_moments",
+    "second_moment.SecondMoment.checked": "constructor, tested in test_moments",
+    "second_moment.SecondMoment.d": "a count",
+    "second_moment.SecondMoment.matrix": "what Moments.A0 returns",
+    "second_moment.SecondMoment.eigenvalues": "what Moments.eigenvalues returns",
+    "second_moment.SecondMoment.eigenvectors": "what Moments.eigenvectors returns",
+    "second_moment.SecondMoment.along": "what Moments.signals returns",
     "moments.Moments.d": "a count",
     "moments.Moments.k": "a count",
     "moments.Moments.eigenvectors": "normalised by construction, tested in test_moments",
@@ -123,7 +132,6 @@ EXEMPT = {
     "phase_diagram.phase_diagram": "Landscape.global_minimum on a grid, tested in its own file",
     "networks.LinearNetwork.shapes": "integers, tested in test_networks",
     "networks.LinearNetwork.initial_weights": "random numbers, tested in test_networks",
-    "networks.gaussian_weights": "random numbers, tested in test_networks",
     "networks.LinearNetwork.parameters": "a count",
     "networks.LinearNetwork.value_and_gradient": "the optimiser's view of data_loss and penalty",
 }

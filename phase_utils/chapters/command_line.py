@@ -99,16 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Check everything, run the chapter, and leave OUT/NN_name.ipynb and .html.",
         **with_codes,
     )
-    run.add_argument("chapter", help="number of a chapter, its name, or both")
-    run.add_argument(
-        "-p",
-        "--parameter",
-        action="append",
-        default=[],
-        metavar="NAME=LITERAL",
-        help="a parameter and its value; may be repeated, and wins over the tier",
-    )
-    run.add_argument("--tier", choices=TIERS, help="size of the run")
+    _add_parameters(run, "a parameter and its value", "size of the run")
     run.add_argument("--out", default="runs", help="folder of the results (default: runs)")
     run.add_argument(
         "--record",
@@ -124,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         "done\nyet, and leave OUT/index.html with the notebooks it links.",
         **with_codes,
     )
-    grid.add_argument("chapter", help="number of a chapter, its name, or both")
+    _add_parameters(grid, "a parameter that does not vary", "size of the runs")
     grid.add_argument(
         "-g",
         "--grid",
@@ -133,15 +124,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUES",
         help="an axis: start:stop:count, evenly spaced, or [value, ...]; may be repeated",
     )
-    grid.add_argument(
-        "-p",
-        "--parameter",
-        action="append",
-        default=[],
-        metavar="NAME=LITERAL",
-        help="a parameter that does not vary; may be repeated, and wins over the tier",
-    )
-    grid.add_argument("--tier", choices=TIERS, help="size of the runs")
     grid.add_argument("--out", help="folder of the results (default: runs/NN_name-grid)")
     grid.add_argument(
         "--dask", metavar="ADDRESS", help="scheduler of the Dask cluster that runs it"
@@ -149,6 +131,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_timeout(grid)
     grid.set_defaults(command=_grid)
     return parser
+
+
+def _add_parameters(command: argparse.ArgumentParser, parameter: str, size: str) -> None:
+    command.add_argument("chapter", help="number of a chapter, its name, or both")
+    command.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=LITERAL",
+        help=f"{parameter}; may be repeated, and wins over the tier",
+    )
+    command.add_argument("--tier", choices=TIERS, help=size)
 
 
 def _add_timeout(command: argparse.ArgumentParser) -> None:

@@ -9,9 +9,8 @@ import numpy as np
 
 from phase_utils._check import Array, integer, listing, one_of, text
 from phase_utils._check import shown as brief
-from phase_utils.chapters import plain_markdown
+from phase_utils.chapters import built_in, plain_markdown
 from phase_utils.chapters.readers import tables
-from phase_utils.chapters.readers.standard import unit_deviations
 from phase_utils.chapters.sources import BUILT_IN, read, read_pair
 from phase_utils.chapters.words import counted
 from phase_utils.theory.moments import Moments
@@ -279,7 +278,11 @@ def _tasks(tasks: Any) -> Mapping[str, Task]:
 
 def _task(name: str, samples: tables.Samples | None, seed: int) -> Task:
     if samples is None:
-        return _teacher(seed) if name == "teacher" else _sklearn(name)
+        if name == "teacher":
+            moments, text = built_in.teacher(seed)
+            return Task(name, moments, None, None, text)
+        x, y, text = built_in.bundled(name)
+        return Task(name, Moments.from_samples(x, y), x, y, text)
     n, d = samples.x.shape
     size = f"{counted(n, 'sample')} of {counted(d, 'input')}"
     text = f"{name}, {size}, label {samples.label}, standardised"
@@ -287,30 +290,3 @@ def _task(name: str, samples: tables.Samples | None, seed: int) -> Task:
         text += f"; left out: {', '.join(samples.notes)}"
     moments = Moments.from_samples(samples.x, samples.y)
     return Task(name, moments, samples.x, samples.y, text, samples.label)
-
-
-def _teacher(seed: int) -> Task:
-    rng = np.random.default_rng(seed)
-    eigenvalues = np.geomspace(0.5, 2.0, 10)
-    signals = rng.normal(size=10) * eigenvalues
-    signals *= 0.45 / np.linalg.norm(signals)
-    rotation, _ = np.linalg.qr(rng.normal(size=(10, 10)))
-    explained = float(np.sum(signals**2 / eigenvalues))
-    A0 = (rotation * eigenvalues) @ rotation.T
-    moments = Moments((A0 + A0.T) / 2, rotation @ signals, explained + 0.05)
-    text = "a linear teacher with ten anisotropic Gaussian inputs and label noise, |E[xy]| = 0.45"
-    return Task("teacher", moments, None, None, text)
-
-
-def _sklearn(name: str) -> Task:
-    from sklearn.datasets import load_diabetes, load_digits
-
-    if name == "diabetes":
-        x, y = map(unit_deviations, load_diabetes(return_X_y=True, scaled=False))
-        text = "diabetes progression, 442 patients, 10 standardised measurements"
-    else:
-        pixels, digit = load_digits(return_X_y=True)
-        x = pixels / 16 - (pixels / 16).mean(axis=0)
-        y = np.where(digit % 2 == 1, 1.0, -1.0)
-        text = "parity of handwritten digits, 1797 images of 8 x 8 pixels, centred"
-    return Task(name, Moments.from_samples(x, y), x, y, text)

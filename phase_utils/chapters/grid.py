@@ -5,8 +5,7 @@ folder.
 """
 
 import ast
-import traceback
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -19,13 +18,13 @@ import numpy as np
 
 from phase_utils._check import bar, instance, shown
 from phase_utils._files import NotWritten, write_atomic
-from phase_utils.chapters import grid_cells, grid_page, library, results, running
+from phase_utils.chapters import grid_cells, grid_page, grid_work, library, results, running
 from phase_utils.chapters.chapter import Chapter, checked_parameters
 from phase_utils.chapters.errors import ChapterError, Interrupted
 from phase_utils.chapters.execution import TIMEOUT
 from phase_utils.chapters.parameters import Parameter, check_names
 from phase_utils.chapters.vocabulary import failing
-from phase_utils.sweeps.workers import checked_client, completed
+from phase_utils.sweeps.workers import checked_client
 
 MOST_CELLS, LONGEST_TEXT = 100_000, 100_000
 
@@ -247,18 +246,14 @@ def run(
         page = partial(_write_page, place, chapter, list(axes), cells, outcomes)
         page()
         try:
-            with closing(_ran(work, cells, outcomes, client, progress)) as ran:
-                for outcome, files in ran:
-                    key, ended = (
-                        outcome.cell.key,
-                        {
-                            "chapter": chapter.name,
-                            "parameters": outcome.cell.values,
-                            "claims": outcome.claims,
-                        },
-                    )
-                    grid_cells.keep(place / key, files, None if outcome.error else ended)
-                    outcomes[key] = outcome
+            todo = {cell.key: cell for cell in cells if cell.key not in outcomes}
+            asked = [(key, cell.values) for key, cell in todo.items()]
+            with closing(grid_work.ran(work, asked, len(cells), client, progress)) as ran:
+                for key, (files, claims, error) in ran:
+                    cell = todo[key]
+                    record = {"chapter": chapter.name, "parameters": cell.values, "claims": claims}
+                    grid_cells.keep(place / key, files, None if error else record)
+                    outcomes[key] = Outcome(cell, claims, error)
                     page()
         except (KeyboardInterrupt, NotWritten) as stopped:
             count = sum(not outcome.error for outcome in outcomes.values())
@@ -270,53 +265,8 @@ def run(
     return [outcomes[cell.key] for cell in cells]
 
 
-def _ran(
-    work: tuple[str, Path | None, str, int],
-    cells: Sequence[Cell],
-    outcomes: Mapping[str, Outcome],
-    client: Any,
-    progress: bool | None,
-) -> Generator[tuple[Outcome, Mapping[str, str]]]:
-    """Run the cells without an outcome, and yield it and the files of each when it is done."""
-    from tqdm import tqdm
-
-    left = [cell for cell in cells if cell.key not in outcomes]
-    with (
-        tqdm(
-            desc=work[0],
-            total=len(cells),
-            initial=len(outcomes),
-            unit=" notebooks",
-            disable=None if progress is None else not progress,
-        ) as shown_bar,
-        closing(completed(_executed, work, left, client)) as results,
-    ):
-        for cell, result in results:
-            try:
-                files, claims, error = result()
-            except Exception as lost:  # of this cell alone, a worker that died among them
-                files, claims = {}, ()
-                error = "".join(traceback.format_exception_only(lost)).strip()
-            yield Outcome(cell, claims, error), files
-            shown_bar.update()
-
-
-def _executed(work: tuple[str, Path | None, str, int], cell: Cell) -> tuple[Any, Any, str]:
-    """Run one cell of a grid: its files by name, its claims, its error."""
-    name, folder, source, timeout = work
-    chapter = library.find(name, folder)
-    if grid_cells.version(chapter) != source:
-        raise ChapterError(f"the worker has another version of {name} or of the package")
-    done = running.execute(chapter, cell.values, timeout=timeout)
-    return dict(zip(chapter.files, done.files, strict=True)), done.claims, done.traceback
-
-
 def _write_page(
-    out: Path,
-    chapter: Chapter,
-    names: list[str],
-    cells: list[Cell],
-    outcomes: Mapping[str, Outcome],
+    out: Path, chapter: Chapter, names: list[str], cells: list[Cell], ended: Mapping[str, Outcome]
 ) -> None:
     rows = [
         grid_page.Row(
@@ -324,9 +274,9 @@ def _write_page(
             f"{cell.key}/{chapter.name}"
             if all((out / cell.key / file).is_file() for file in chapter.files)
             else "",
-            outcomes[cell.key].claims if cell.key in outcomes else (),
-            outcomes[cell.key].error if cell.key in outcomes else "",
-            cell.key in outcomes,
+            ended[cell.key].claims if cell.key in ended else (),
+            ended[cell.key].error if cell.key in ended else "",
+            cell.key in ended,
         )
         for cell in cells
     ]

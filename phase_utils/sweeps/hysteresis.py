@@ -12,7 +12,7 @@ from torch import Tensor
 
 from phase_utils._check import integers, non_negative, scalar
 from phase_utils._extras import brought_by
-from phase_utils.sweeps.sweep import labelled
+from phase_utils.sweeps.labels import labelled
 from phase_utils.training.problem import Problem
 from phase_utils.training.settings import Settings, checked_settings
 from phase_utils.training.train import checked_weights, train, trainable

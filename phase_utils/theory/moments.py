@@ -5,15 +5,15 @@ from math import frexp, ldexp
 from typing import Any, Never, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from phase_utils._check import Array, integer, non_negative, numeric, scalar
+from phase_utils.theory.second_moment import SecondMoment
 from phase_utils.theory.spectrum import Spectrum
-from phase_utils.theory.units import EPS
+from phase_utils.theory.units import exponent_of
 
 RANGE_TOLERANCE = 1e-9  # relative violation of the Cauchy-Schwarz bounds that rounding may cause
 MOST_EQUAL = 10**7  # inputs
-LARGEST_MATRIX = 2**31  # bytes: beyond it no matrix is built from a spectrum
 SMALLEST_SAMPLE, LARGEST_SAMPLE = 1e-150, 1e150  # whose squares and their means are floats
 
 
@@ -51,31 +51,18 @@ class Moments:
 
     Exy: Array
     Eyy: float
-    _A0: Array  # (d, d), or (d,) where it is diagonal
+    _inputs: SecondMoment
 
     def __init__(self, A0: ArrayLike, Exy: ArrayLike, Eyy: float) -> None:
         matrix = numeric("A0", A0, ndim=(2,))
-        if matrix.shape[0] != matrix.shape[1]:
-            raise ValueError(f"A0 must be square, got shape {matrix.shape}")
-        exponent = _exponent(matrix)
-        matrix = np.ldexp(matrix, -exponent)
-        asymmetry = float(np.abs(matrix - matrix.T).max())
-        if asymmetry > 1e-12 * float(np.abs(matrix).max()):
-            asymmetry = ldexp(asymmetry, exponent)
-            raise ValueError(f"A0 must be symmetric, got entries that differ by {asymmetry:.3g}")
-        matrix = np.ldexp((matrix + matrix.T) / 2, exponent)
-        diagonal = np.diag(matrix)
-        if np.count_nonzero(matrix) == np.count_nonzero(diagonal):
-            matrix = diagonal.copy()
-        self._set(matrix, numeric("Exy", Exy, ndim=(1, 2)), Eyy)
+        self._set(SecondMoment.checked(matrix), numeric("Exy", Exy, ndim=(1, 2)), Eyy)
         self._check_realisable()
 
-    def _set(self, A0: Array, Exy: Array, Eyy: Any) -> None:
-        if len(Exy) != len(A0):
-            raise ValueError(f"Exy must have {len(A0)} rows like A0, got shape {Exy.shape}")
-        for array in (A0, Exy):
-            array.setflags(write=False)
-        self.__dict__.update(_A0=A0, Exy=Exy, Eyy=scalar("Eyy", Eyy, minimum=0))
+    def _set(self, inputs: SecondMoment, Exy: Array, Eyy: Any) -> None:
+        if len(Exy) != inputs.d:
+            raise ValueError(f"Exy must have {inputs.d} rows like A0, got shape {Exy.shape}")
+        Exy.setflags(write=False)
+        self.__dict__.update(_inputs=inputs, Exy=Exy, Eyy=scalar("Eyy", Eyy, minimum=0))
 
     def __setattr__(self, name: str, _: object) -> Never:
         raise AttributeError(f"{name} cannot be set: Moments cannot be changed")
@@ -85,11 +72,11 @@ class Moments:
 
     def __getstate__(self) -> dict[str, object]:
         """What a copy needs; the rest is computed again."""
-        return {name: self.__dict__[name] for name in ("_A0", "Exy", "Eyy")}
+        return {name: self.__dict__[name] for name in ("_inputs", "Exy", "Eyy")}
 
     def _check_realisable(self, signal: str = "Exy", explained: str = "Exy^T A0^+ Exy") -> None:
         """Raise ValueError in the words of the arguments that were given."""
-        kept, exponent = self.eigenvalues > 0, _exponent(self.Exy)
+        kept, exponent = self.eigenvalues > 0, exponent_of(self.Exy)
         power = (np.ldexp(self.signals, -exponent) ** 2).reshape(-1, self.k).sum(axis=1)
         hidden = float(np.sqrt(power[~kept].sum()))
         total = np.sqrt(self.eigenvalues[-1]) * np.sqrt(self.Eyy)  # |E[xy]| is at most that
@@ -142,13 +129,11 @@ class Moments:
                     f"so that its squares are floats, got {size:g}; measure it in other units"
                 )
         A0 = x.T @ x / len(x)
-        A0 = (A0 + A0.T) / 2
-        diagonal = np.diag(A0)
-        if np.count_nonzero(A0) == np.count_nonzero(diagonal):
-            A0 = diagonal.copy()
         # what samples have is realisable, and a large A0 takes long to diagonalise
         moments = cls.__new__(cls)
-        moments._set(A0, x.T @ y / len(x), float(np.sum(y * y)) / len(x))
+        moments._set(
+            SecondMoment.of((A0 + A0.T) / 2), x.T @ y / len(x), float(np.sum(y * y)) / len(x)
+        )
         return moments
 
     @classmethod
@@ -242,83 +227,48 @@ class Moments:
         return cls._diagonally(np.full(d, variance), spread, Eyy, "signal", "signal^2 / variance")
 
     @classmethod
-    def _diagonally(cls, A0: Array, Exy: Array, Eyy: Any, signal: str, explained: str) -> Self:
+    def _diagonally(
+        cls, diagonal: Array, Exy: Array, Eyy: Any, signal: str, explained: str
+    ) -> Self:
         moments = cls.__new__(cls)
-        moments._set(A0, Exy, Eyy)
+        moments._set(SecondMoment(diagonal), Exy, Eyy)
         moments._check_realisable(signal, explained)
         return moments
 
-    @cached_property
+    @property
     def A0(self) -> Array:
         """E[x x^T], (d, d), read-only; refused where it would take more than 2 GiB."""
-        if self._A0.ndim == 2:
-            return self._A0
-        self._check_size("A0")
-        matrix = np.diag(self._A0)
-        matrix.setflags(write=False)
-        return matrix
+        return self._inputs.matrix
 
     @property
     def d(self) -> int:
         """Number of inputs."""
-        return len(self._A0)
+        return self._inputs.d
 
     @property
     def k(self) -> int:
         """Number of outputs."""
         return 1 if self.Exy.ndim == 1 else self.Exy.shape[1]
 
-    @cached_property
-    def _order(self) -> NDArray[np.intp]:
-        """Of a diagonal A0: the inputs by ascending eigenvalue."""
-        return np.argsort(self._A0, kind="stable")
-
-    @cached_property
-    def _eigen(self) -> tuple[Array, Array]:
-        """Of an A0 that is not diagonal: eigenvalues and eigenvectors."""
-        exponent = _exponent(self._A0)
-        values, vectors = np.linalg.eigh(np.ldexp(self._A0, -exponent))
-        rounding = self.d * EPS * float(np.abs(values).max())
-        return np.ldexp(np.where(np.abs(values) <= rounding, 0.0, values), exponent), vectors
-
-    @cached_property
+    @property
     def eigenvalues(self) -> Array:
         """a_i, ascending, (d,); rounding-level values are exact zeros."""
-        # a diagonal is exact also for spectra wider than float64 can diagonalise
-        values = self._A0[self._order] if self._A0.ndim == 1 else self._eigen[0]
-        if values[0] < -1e-12 * np.abs(values).max():
-            raise ValueError(
-                f"A0 must be positive semidefinite, got the eigenvalue {values[0]:.3g}"
-            )
-        return np.maximum(values, 0.0)
+        return self._inputs.eigenvalues
 
-    @cached_property
+    @property
     def eigenvectors(self) -> Array:
         """Columns are the eigenvectors of A0, (d, d), in the order of `eigenvalues`."""
-        if self._A0.ndim == 2:
-            return self._eigen[1]
-        self._check_size("eigenvectors")
-        return np.eye(self.d)[:, self._order]
-
-    def _check_size(self, name: str) -> None:
-        size = 8 * self.d**2
-        if size > LARGEST_MATRIX:
-            raise ValueError(
-                f"{name} must take at most {LARGEST_MATRIX / 2**30:.3g} GiB, got {self.d} inputs "
-                f"and {size / 2**30:.3g} GiB; eigenvalues and signals hold the same"
-            )
+        return self._inputs.eigenvectors
 
     @cached_property
     def signals(self) -> Array:
         """e_i, the components of E[xy] along the eigenvectors, (d,) or (d, k)."""
-        if self._A0.ndim == 1:
-            return self.Exy[self._order]
-        return self.eigenvectors.T @ self.Exy
+        return self._inputs.along(self.Exy)
 
     @cached_property
     def signal(self) -> float:
         """|E[xy]|, the strength of the signal (Frobenius norm for k > 1)."""
-        exponent = _exponent(self.Exy)
+        exponent = exponent_of(self.Exy)
         return ldexp(float(np.linalg.norm(np.ldexp(self.Exy, -exponent))), exponent)
 
     @cached_property
@@ -342,8 +292,3 @@ class Moments:
 
     def __repr__(self) -> str:
         return f"Moments(d={self.d}, k={self.k}, |Exy|={self.signal:.6g}, Eyy={self.Eyy:.6g})"
-
-
-def _exponent(array: Array) -> int:
-    """The power of two just above the largest magnitude."""
-    return int(np.frexp(np.abs(array).max())[1])

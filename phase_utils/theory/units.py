@@ -98,3 +98,19 @@ class Unit:
         mantissa, exponent = np.frexp(value)
         with np.errstate(divide="ignore"):
             return np.log(mantissa / self.mantissa) + (exponent - float(self.exponent)) * LN2
+
+
+def exponent_of(array: Array) -> int:
+    """The power of two just above the largest magnitude.
+
+    Parameters
+    ----------
+    array : array
+        Finite numbers.
+
+    Returns
+    -------
+    int
+        0 for zeros.
+    """
+    return int(np.frexp(np.abs(array).max())[1])

@@ -12,8 +12,8 @@ from torch.func import grad_and_value, vmap
 
 from phase_utils._check import instance, integer, integers, names, scalar, shown
 from phase_utils.training import devices
+from phase_utils.training.draws import gaussian_weights
 from phase_utils.training.module_loss import ModuleLoss
-from phase_utils.training.networks import gaussian_weights
 from phase_utils.training.tensors import floating, networks
 from phase_utils.training.train import views
 from phase_utils.training.trials import LossFunction

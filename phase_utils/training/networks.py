@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,14 @@ from phase_utils._check import (
     fits,
     instance,
     integer,
-    integers,
     non_negative,
     numeric,
     per_layer,
 )
 from phase_utils.theory.moments import Moments
-from phase_utils.training import devices
-from phase_utils.training.tensors import floating, networks, precision
+from phase_utils.training.draws import gaussian_weights
+from phase_utils.training.linear_loss import noise_free, noisy
+from phase_utils.training.tensors import floating, networks
 
 Weights = Sequence[Tensor]
 
@@ -248,65 +247,15 @@ class LinearNetwork:
         A0, Exy = self._moments_like(self._checked(weights)[0])
         floating("gamma", gamma, len(weights[0]))
         if any(self.noises):
-            data, gradients = self._noisy(weights)
+            data, gradients = noisy(weights, self.noises, A0, Exy, self.moments.Eyy)
         else:
-            data, gradients = self._noise_free(weights, A0, Exy)
+            data, gradients = noise_free(weights, A0, Exy, self.moments.Eyy)
         loss = data
         for r, g, w in zip(self.ratios, gradients, weights, strict=True):
             g.addcmul_(w, (2 * r * gamma)[:, None, None])
             # in one pass over the weights, but without a second derivative at 0
             loss = loss + r * gamma * torch.linalg.vector_norm(w, dim=(1, 2)).square()
         return loss, tuple(gradients)
-
-    def _noise_free(self, weights: Weights, A0: Tensor, Exy: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Data loss and gradient through beta alone: chains of products with k rows."""
-        above = [weights[-1]]  # U ... W^(l+1) seen from below layer l, output side first
-        for w in reversed(weights[:-1]):
-            above.append(_rows(above[-1], w))
-        beta = above.pop()
-        image = beta @ A0
-        loss = (beta * (image - 2 * Exy)).sum((1, 2)) + self.moments.Eyy
-        carried = 2 * (image - Exy)  # dl/dbeta (W^(l-1) ... W^(0))^T
-        gradients = []
-        for w in weights[:-1]:
-            gradients.append(_outer(above.pop(), carried))
-            carried = _rows(carried, w.mT)
-        return loss, [*gradients, carried]
-
-    def _noisy(self, weights: Weights) -> tuple[Tensor, list[Tensor]]:
-        """Data loss and gradient from second moments M_l of the neurons, carried upwards, and the
-        sensitivities S_l = dloss/dM_l, carried downwards.
-
-        M_D is never formed, for U M_D and the diagonal suffice, and S_D = U^T U plus a diagonal.
-        """
-        A0, Exy = self._moments_like(weights[0])
-        M, correlation = A0, [Exy]  # E[h h^T] and E[y h^T] of the layers h
-        images = []  # W^(l) M_l
-        for level, (w, s2) in enumerate(zip(weights[:-1], self.noises, strict=True)):
-            images.append(w @ M)
-            if level < self.depth - 1:
-                M = images[-1] @ w.mT
-                M.diagonal(dim1=-2, dim2=-1).mul_(1 + s2)
-                correlation.append(_rows(correlation[-1], w.mT))
-        U, top, s2 = weights[-1], weights[-2], self.noises[-1]
-        below, seen = images[-1], correlation[-1]
-        spread = s2 * (below * top).sum(2)  # of the noise on the neurons of the last layer
-        above, image = _rows(U, top), _rows(U, below)  # U W^(D-1) and U W^(D-1) M_(D-1)
-        loss = (above * (image - 2 * seen)).sum((1, 2)) + self.moments.Eyy
-        loss += (U.square().sum(1) * spread).sum(1)
-        # of S_D the rank-k part and the diagonal part act apart; 2 S is what the gradients need
-        twice, power = 2 * U, (2 * s2) * U.square().sum(1)[:, :, None]
-        S = _outer(2 * above, above, top.mT @ (power * top)) if self.depth > 1 else top
-        pulled = image - seen
-        gradients = [2 * _rows(pulled, top.mT) + twice * spread[:, None]]
-        gradients.append(_outer(twice, pulled, below.mul_(power)))
-        for level in range(self.depth - 2, -1, -1):
-            if level < self.depth - 2:
-                w = weights[level + 1]
-                S, above = w.mT @ (S @ w), _rows(above, w)
-            S.diagonal(dim1=-2, dim2=-1).mul_(1 + self.noises[level])
-            gradients.append(_outer(-2 * above, correlation[level], S @ images[level]))
-        return loss, gradients[::-1]
 
     def _checked(self, weights: Weights) -> Weights:
         return networks("weights", weights, self.shapes)
@@ -321,56 +270,6 @@ class LinearNetwork:
                 torch.as_tensor(Exy.copy(), dtype=w.dtype, device=w.device),
             )
         return self._moved[key]
-
-
-# A batched matrix product with one row or one column is many times slower than its sum on a CPU.
-
-
-def _rows(rows: Tensor, matrix: Tensor) -> Tensor:
-    """The product (n, k, q) of k rows (n, k, p) and a matrix (n, p, q)."""
-    if rows.shape[-2] == 1:
-        return (rows.mT * matrix).sum(-2, keepdim=True)
-    return rows @ matrix
-
-
-def _outer(left: Tensor, right: Tensor, plus: Tensor | None = None) -> Tensor:
-    """left^T right (n, p, q) for k rows (n, k, p) and (n, k, q), added to `plus` in place."""
-    if left.shape[-2] == 1:
-        return left.mT * right if plus is None else plus.addcmul_(left.mT, right)
-    return left.mT @ right if plus is None else plus.add_(left.mT @ right)
-
-
-def gaussian_weights(
-    shapes: Sequence[tuple[int, ...]], scale: Any, seed: Any, *, device: Any, dtype: torch.dtype
-) -> tuple[Tensor, ...]:
-    """Tensors (n, *shape) with entries N(0, scale^2), as `LinearNetwork.initial_weights` says."""
-    scales = np.atleast_1d(non_negative("scale", scale, ndim=(0, 1)))
-    seeds = integers("seed", seed)
-    place, dtype = devices.resolve(device), precision("dtype", dtype)
-    if len(scales) != len(seeds) and 1 not in (len(scales), len(seeds)):
-        raise ValueError(
-            "scale and seed must be scalars or have equal length, "
-            f"got {len(scales)} and {len(seeds)}"
-        )
-    scales, seeds = np.broadcast_arrays(scales, seeds)
-    distinct, index = np.unique(seeds, return_inverse=True)
-    sizes = [prod(shape) for shape in shapes]
-    fits("seed", f"{len(seeds)} of them", len(seeds) * sum(sizes), "all networks")
-    normals = torch.stack(
-        [
-            torch.randn(
-                sum(sizes),
-                generator=torch.Generator().manual_seed(int(s)),
-                dtype=torch.float64,
-            )
-            for s in distinct
-        ]
-    )
-    drawn = normals[torch.from_numpy(index)] * torch.from_numpy(scales.copy())[:, None]
-    return tuple(
-        part.reshape(-1, *shape).to(device=place, dtype=dtype)
-        for part, shape in zip(drawn.split(sizes, dim=1), shapes, strict=True)
-    )
 
 
 def _widths(width: Any, depth: int) -> tuple[int, ...]:
