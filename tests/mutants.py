@@ -17,6 +17,7 @@ import hashlib
 import importlib
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -47,6 +48,7 @@ SEEN = TESTS.parent / ".pytest_cache" / "mutants"
 KNOWN = tomllib.loads((TESTS / "mutants.toml").read_text(encoding="utf-8"))
 SAMPLE = 4  # mutants of a module, drawn by their digest
 OWN, SPENT = 30.0, 8.0  # seconds, as of the run without mutants, after which a mutant has survived
+WAITING = 10  # times the seconds of the processor that a test may take on a busy machine
 SILENT = ("__repr__", "__str__", "__dir__", "__getattr__")  # functions that only speak
 
 SWAPPED = {
@@ -217,11 +219,15 @@ def place(mutant: Mutant) -> None:
 
 
 class Watch:
-    """A plugin that notes which functions of the package each test calls, and how long it takes."""
+    """A plugin that notes which functions of the package each test calls, and what it costs.
+
+    Seconds are those of the processor: what else the machine does changes no choice.
+    """
 
     def __init__(self) -> None:
         self.seen: set[CodeType] = set()
         self.files: dict[str, dict[str, Any]] = {}
+        self.spent = 0.0
 
     def see(self, frame: Any, event: str, _: Any) -> None:
         if event == "call":
@@ -255,9 +261,21 @@ class Watch:
         yield
         self._of(item.nodeid)["shared"] += self.names()  # fixtures may serve several tests
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Any:
+        begun = seconds()
+        yield
+        self.spent = seconds() - begun
+
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.when == "call" and report.passed:
-            self._of(report.nodeid)["tests"][report.nodeid] = [report.duration, self.names()]
+            self._of(report.nodeid)["tests"][report.nodeid] = [self.spent, self.names()]
+
+
+def seconds() -> float:
+    """Of the processor, in this process and in those that it has waited for."""
+    now = os.times()
+    return now.user + now.system + now.children_user + now.children_system
 
 
 class Chosen:
@@ -279,10 +297,15 @@ class Chosen:
 
 
 def child(work: Callable[[], int], limit: float) -> int | None:
-    """What `work` returns in a process of its own, without a word; None past `limit` seconds."""
+    """What `work` returns in a process of its own, without a word.
+
+    It may take `limit` seconds of the processor, else a signal is returned, negative; and WAITING
+    times that by the clock, else None.
+    """
     pid = os.fork()
     if pid == 0:
         os.setsid()
+        resource.setrlimit(resource.RLIMIT_CPU, (int(limit) + 1, int(limit) + 2))
         null = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(null, stream)
@@ -291,7 +314,7 @@ def child(work: Callable[[], int], limit: float) -> int | None:
             result = int(work())
         finally:
             os._exit(result)
-    stop = time.monotonic() + limit
+    stop = time.monotonic() + WAITING * limit
     while time.monotonic() < stop:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
