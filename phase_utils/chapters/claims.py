@@ -68,7 +68,24 @@ class Definition:
 
 @cache
 def definitions() -> tuple[Definition, ...]:
-    """Return all claims, chapter by chapter; ValueError where the ledger is malformed."""
+    """Return all claims, chapter by chapter.
+
+    Returns
+    -------
+    tuple of Definition
+        In the order of the ledger.
+
+    Raises
+    ------
+    ValueError
+        Where the ledger is malformed.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> next(d.source for d in pu.claims.definitions() if d.id == "B2")
+    'Eq. B2'
+    """
     found: dict[str, Definition] = {}
     for path in sorted(LEDGER.glob("*.toml")):
         for name, fields in tomllib.loads(path.read_text(encoding="utf-8")).items():
@@ -93,6 +110,21 @@ class Ledger:
     ------
     ValueError
         For a chapter without claims, and another tier.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> ledger = pu.claims.Ledger("03_depth_zero", "smoke")
+    >>> ledger.check(
+    ...     "B3",
+    ...     measured=pu.Landscape(pu.Moments.isotropic(), depth=0).minima(0.5)[0],
+    ...     expected=0.45 / 1.5,
+    ...     route="solved by hand for one input",
+    ...     tolerance=1e-12,
+    ... )
+    B3 | pass | measured 0.3 | expected 0.3 | 1 value within 1e-12 (relative)
+    >>> ledger.summary()
+    '7 claims, 1 checks: 1 pass, 6 unchecked'
     """
 
     def __init__(self, chapter: str, tier: str) -> None:

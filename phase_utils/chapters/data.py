@@ -227,6 +227,13 @@ def shown(tasks: Mapping[str, Task], left_out: Mapping[str, str]) -> str:
     ------
     ValueError
         For no task, and for what `learnable` would not return.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> kept, left_out = pu.data.learnable(pu.data.pair("diabetes"))
+    >>> pu.data.shown(kept, left_out)
+    'diabetes progression, 442 patients, 10 standardised measurements'
     """
     if not _tasks(tasks):
         raise ValueError("tasks must not be empty, got {}")
@@ -263,6 +270,15 @@ def check(
     ------
     ValueError
         As `pair`.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> pu.data.check("digits", compare="teacher")
+    >>> pu.data.check("diggits")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: data must be ... got 'diggits'; did you mean digits?
     """
     known = (*BUILT_IN, *listing("also", also))
     read_pair(data, compare, target, compare_target, inputs, drop, known)

@@ -91,6 +91,13 @@ def axis(parameter: Parameter, text: str) -> list[Any]:
     ------
     ValueError
         For another form, a value that the parameter does not allow, and one that repeats.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> seed = next(p for p in pu.chapters.find("depth_zero").parameters if p.name == "seed")
+    >>> pu.grid.axis(seed, "0:4:3"), pu.grid.axis(seed, "[7, 1]")
+    ([0, 2, 4], [7, 1])
     """
     instance("parameter", parameter, Parameter, "a Parameter of a chapter")
     if not isinstance(text, str) or len(text) > LONGEST_TEXT:
@@ -143,6 +150,13 @@ def plan(
     ------
     ChapterError
         For a name or value that the chapter does not allow, or that is given twice.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> cells = pu.grid.plan(pu.chapters.find("depth_zero"), {"seed": [0, 1]}, tier="smoke")
+    >>> [cell.values["seed"] for cell in cells]
+    [0, 1]
     """
     given = checked_parameters(parameters)
     instance("chapter", chapter, Chapter, "a Chapter, as chapters.find returns it")

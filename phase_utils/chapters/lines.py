@@ -19,14 +19,16 @@ class Line:
     def __init__(self, result: dict[str, Any], parts: list[str]) -> None:
         self.result, self.parts = result, parts
 
+    def __repr__(self) -> str:
+        return " | ".join(self.parts)
+
     def _repr_mimebundle_(
         self, include: Any = None, exclude: Any = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         del include, exclude
-        text = " | ".join(self.parts)
         stable = {key: value for key, value in self.result.items() if key not in VARYING}
         varying = {key: value for key, value in self.result.items() if key in VARYING}
-        return {"text/plain": text, "text/html": self._html(), MIME: stable}, {MIME: varying}
+        return {"text/plain": repr(self), "text/html": self._html(), MIME: stable}, {MIME: varying}
 
     def _html(self) -> str:
         claim, state, *rest = (escape(part) for part in self.parts)

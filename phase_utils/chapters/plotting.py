@@ -108,6 +108,13 @@ def panels(columns: int = 1, *, width: float = 7.2, height: float = 3.0) -> tupl
         With a transparent face.
     axes : Axes or array of Axes
         One, or `columns` of them.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> figure, (left, right) = pu.plotting.panels(2)
+    >>> figure.get_size_inches().tolist()
+    [7.2, 3.0]
     """
     columns = integer("columns", columns, minimum=1, maximum=MOST_COLUMNS)
     return plt.subplots(1, columns, figsize=_size(width, height))
@@ -133,6 +140,13 @@ def residual_panels(
         The main panels, (columns,).
     residuals : array of Axes
         Those below them, (columns,).
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> figure, (main,), (residual,) = pu.plotting.residual_panels()
+    >>> main.get_xlim() == residual.get_xlim()
+    True
     """
     columns = integer("columns", columns, minimum=1, maximum=MOST_COLUMNS)
     figure, axes = plt.subplots(
@@ -167,6 +181,14 @@ def mark(axes: Axes | Sequence[Axes], x: float, label: str, *, colour: str = "0.
         Written at its top.
     colour : str
         Of line and label, as Matplotlib names it.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> figure, axes = pu.plotting.panels()
+    >>> pu.plotting.mark(axes, 0.149, "coexistence")
+    >>> axes.texts[0].get_text()
+    'coexistence'
     """
     several: Any = axes  # one, a list or an array of them
     if isinstance(axes, Axes):

@@ -20,6 +20,13 @@ class Provenance:
     ----------
     rows : list of (str, str)
         In the order shown.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> pu.provenance.Provenance([("seed", "0"), ("device", "cpu")])
+    seed: 0
+    device: cpu
     """
 
     def __init__(self, rows: list[tuple[str, str]]) -> None:
@@ -59,6 +66,13 @@ def record(ledger: Ledger, *, seed: int, device: str = "cpu", **parameters: Any)
     ------
     ValueError
         For a device that is not present.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> ledger = pu.claims.Ledger("03_depth_zero", "smoke")
+    >>> pu.provenance.record(ledger, seed=0, width=8).rows[:4]
+    [('chapter', '03_depth_zero'), ('tier', 'smoke'), ('seed', '0'), ('width', '8')]
     """
     instance("ledger", ledger, Ledger, "a Ledger")
     seed = integer("seed", seed, minimum=0)

@@ -39,6 +39,14 @@ class LiveFigure:
     state : dict
         What the module starts from, as the function of this name makes it; each entry is a trait
         of `widget`.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> made = pu.widgets.landscape()
+    >>> colder = pu.widgets.LiveFigure(made.name, {**made.state, "gamma": 0.05})
+    >>> colder.static("pdf")[:4]
+    b'%PDF'
     """
 
     def __init__(self, name: str, state: Mapping[str, Any]) -> None:
@@ -192,6 +200,13 @@ def equation_of_state(
     ------
     ValueError
         Names the argument, its value and the rule it breaks.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> figure = pu.widgets.equation_of_state(depth=3)  # at coexistence
+    >>> round(figure.state["gamma"], 5)
+    0.08216
     """
     state = _state(Moments.isotropic() if moments is None else moments, depth, noise_factor)
     state["gamma"] = _start(gamma, state)
@@ -232,6 +247,13 @@ def phase_diagram(
     ------
     ValueError
         Names the argument, its value and the rule it breaks.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> figure = pu.widgets.phase_diagram(gamma=0.1, B=0.3)
+    >>> figure.description[-39:]
+    'the landscape at depth 2 and decay 0.1.'
     """
     moments = Moments.isotropic() if moments is None else moments
     state = _state(moments, depth, noise_factor)
