@@ -103,11 +103,16 @@ MACHINES = {
 ORDER = ("DEFAULT", "AVX2", "AVX512")
 
 
+def known_as(capability: str) -> str:
+    """Return the name of a capability: older releases of torch call the least of them otherwise."""
+    return "DEFAULT" if capability == "NO AVX" else capability
+
+
 def can_be(machine: Machine) -> bool:
     """Tell whether this processor has all that the machine needs."""
     if not machine.torch:
         return True
-    here = torch.backends.cpu.get_cpu_capability()
+    here = known_as(torch.backends.cpu.get_cpu_capability())
     known = platform.machine().lower() in {"x86_64", "amd64"} and here in ORDER
     return known and ORDER.index(machine.torch) <= ORDER.index(here)
 
@@ -123,6 +128,7 @@ def seen(machine: Machine) -> dict[str, object]:
         command, env=machine.variables(), capture_output=True, text=True, check=True
     )
     found = json.loads(answer.stdout)
+    found["torch"] = known_as(found["torch"])
     wanted = {"torch": machine.torch, "blas": machine.blas, "threads": machine.threads}
     other = {
         name: found[name]

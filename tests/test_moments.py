@@ -92,6 +92,13 @@ def test_a_hundred_thousand_modes_need_no_matrix():
                 getattr(moments, name)
 
 
+def test_a_signal_far_from_the_size_of_the_outputs_is_compared_with_it():
+    faint = pu.Moments.from_spectrum([1.0], [4e-311], 0.1)  # 2^1030 times below the outputs
+    assert faint.residual_variance == 0.1
+    with pytest.raises(ValueError, match="must lie in the range of A0, got a component of norm 1e"):
+        pu.Moments.from_spectrum([0.0, 1e-300], [1e300, 0.0], 1.0)
+
+
 def test_the_matrix_of_a_spectrum_is_built_when_asked_for():
     m = pu.Moments.from_spectrum([2.0, 0.0, 1.0], [0.1, 0.0, 0.3], 1.0)
     np.testing.assert_array_equal(m.A0, np.diag([2.0, 0.0, 1.0]))

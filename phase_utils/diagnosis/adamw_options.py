@@ -62,8 +62,9 @@ def options(
 
 
 def _held(own: dict[str, nn.Parameter], optimizer: Any) -> Options:
-    if not isinstance(optimizer, torch.optim.Adam) or not all(
-        group.get("decoupled_weight_decay") for group in optimizer.param_groups
+    own_class = isinstance(optimizer, torch.optim.AdamW)  # until torch 2.7 no kind of Adam
+    if not (own_class or isinstance(optimizer, torch.optim.Adam)) or not all(
+        group.get("decoupled_weight_decay", own_class) for group in optimizer.param_groups
     ):
         raise ValueError(
             f"optimizer must be a torch.optim.AdamW, got {kind(optimizer)}; with other optimisers "

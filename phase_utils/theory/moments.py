@@ -80,7 +80,10 @@ class Moments:
         power = (np.ldexp(self.signals, -exponent) ** 2).reshape(-1, self.k).sum(axis=1)
         hidden = float(np.sqrt(power[~kept].sum()))
         total = np.sqrt(self.eigenvalues[-1]) * np.sqrt(self.Eyy)  # |E[xy]| is at most that
-        if hidden > RANGE_TOLERANCE * np.ldexp(total, -exponent):
+        mantissa, shift = frexp(total)
+        # both sides in units of the larger, which never leave the range of floats
+        beyond = exponent - shift
+        if ldexp(hidden, min(beyond, 0)) > RANGE_TOLERANCE * ldexp(mantissa, min(-beyond, 0)):
             raise ValueError(
                 f"{signal} must lie in the range of A0, got a component of norm "
                 f"{ldexp(hidden, exponent):.3g} along directions in which x has no variance"
