@@ -90,10 +90,24 @@ UNREACHABLE = """() => [...document.querySelectorAll(".bd-article *")].filter(e 
 NEEDLESS = """() => [...document.querySelectorAll("mjx-container[tabindex='0']")]
   .filter(e => e.querySelector("mjx-math").getBoundingClientRect().width <= e.clientWidth + 1)
   .map(e => e.textContent.slice(0, 80))"""
+# What the text of each element looks like in the theme that is shown: colours, size and weight.
+LOOKS = """() => {
+  const behind = e => {
+    const c = e ? getComputedStyle(e) : {backgroundColor: "none", backgroundImage: "none"};
+    return c.backgroundImage !== "none" ? c.backgroundImage
+      : /^rgba\\(.*, 0\\)$/.test(c.backgroundColor) ? behind(e.parentElement)
+      : c.backgroundColor + (/^rgba/.test(c.backgroundColor) ? behind(e.parentElement) : "");
+  };
+  for (const e of document.querySelectorAll("main *")) {
+    if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue;
+    const c = getComputedStyle(e);
+    const look = [c.color, c.fontSize, c.fontWeight, c.opacity, behind(e)];
+    e.dataset.look = [e.dataset.look, ...look].join();
+  }
+}"""
 # What axe-core finds, but for two buttons of the theme that say more than their names. A formula is
-# MathJax's matter; and of code and rows that look the same one is enough, not thousands. Contrast
-# depends on colours, size and weight: of texts that have these in common one is enough, too.
-AXE = """async contrast => {
+# MathJax's matter; and of code, rows and entries that look the same one is enough, not thousands.
+AXE = """async () => {
   document.querySelectorAll("mjx-container").forEach(e => e.replaceChildren("x"));
   const seen = new Set();
   const known = look => seen.has(look) || !seen.add(look);
@@ -103,27 +117,23 @@ AXE = """async contrast => {
   for (const row of document.querySelectorAll("tbody tr"))
     if (known([row, ...row.querySelectorAll("*")].map(e => e.tagName + e.className).join()))
       row.remove();
-  const found = options => axe.run(
-    document, {preload: false, resultTypes: ["violations"], ...options}).then(r => r.violations);
   const rules = {"label-content-name-mismatch": {enabled: true},
                  "color-contrast": {enabled: false}};
-  const all = contrast ? [] : await found({rules});
-  const behind = e => {
-    const c = e ? getComputedStyle(e) : {backgroundColor: "none", backgroundImage: "none"};
-    return c.backgroundImage !== "none" ? c.backgroundImage
-      : /^rgba\\(.*, 0\\)$/.test(c.backgroundColor) ? behind(e.parentElement)
-      : c.backgroundColor + (/^rgba/.test(c.backgroundColor) ? behind(e.parentElement) : "");
-  };
-  for (const e of document.querySelectorAll("main *")) {
-    const texts = [...e.childNodes].filter(n => n.nodeType === 3 && n.data.trim());
-    const c = getComputedStyle(e);
-    const look = [c.color, c.fontSize, c.fontWeight, c.opacity, behind(e)];
-    if (texts.length && known(look.join()))
-      texts.forEach(n => n.remove());
-  }
-  return [...all, ...await found({runOnly: ["color-contrast"]})].flatMap(v => v.nodes
+  const found = await axe.run(document, {preload: false, resultTypes: ["violations"], rules});
+  return found.violations.flatMap(v => v.nodes
     .filter(n => !(v.id === "label-content-name-mismatch" && n.html.startsWith("<button")))
     .map(n => `${v.id}: ${n.target.join(" ")}`));
+}"""
+# What axe-core finds of contrast: of texts that look the same in both themes one is enough.
+PALE = """async () => {
+  const seen = new Set();
+  for (const e of document.querySelectorAll("[data-look]"))
+    if (seen.has(e.dataset.look) || !seen.add(e.dataset.look))
+      [...e.childNodes].filter(n => n.nodeType === 3).forEach(n => n.remove());
+  document.querySelectorAll("[data-look]").forEach(e => delete e.dataset.look);
+  const found = await axe.run(
+    document, {preload: false, resultTypes: ["violations"], runOnly: ["color-contrast"]});
+  return found.violations.flatMap(v => v.nodes.map(n => n.target.join(" ")));
 }"""
 
 
@@ -135,16 +145,27 @@ def resize(tab, size: dict[str, int]) -> None:
 
 
 @pytest.fixture(scope="module")
-def tabs(browser) -> Iterator[dict]:
+def opened(browser) -> Iterator:
     if not PAGES:
         missing("the book is not built: run `make book`")
-    contexts = {
-        theme: browser.new_context(color_scheme=theme, viewport=DESKTOP)
-        for theme in ("light", "dark")
-    }
-    yield {theme: context.new_page() for theme, context in contexts.items()}
-    for context in contexts.values():
-        context.close()
+    context = browser.new_context(viewport=DESKTOP)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def tab(opened):
+    """The one page of the browser, on a desk, on a screen, and light."""
+    opened.set_viewport_size(DESKTOP)
+    opened.emulate_media(media="screen", color_scheme="light")
+    return opened
+
+
+def show(tab, theme: str) -> None:
+    """Give the page a theme, as the reader's system does, and wait until its colours are there."""
+    tab.emulate_media(color_scheme=theme)
+    tab.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
+    tab.wait_for_function("() => !document.getAnimations().some(a => a.playState === 'running')")
 
 
 def test_book_is_built():
@@ -166,10 +187,8 @@ def test_page_states_which_scripts_it_runs(name):
     assert not re.search("https?:|[*]", " ".join(directives.values()))
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
-def test_page(tabs, name, theme):
-    tab = tabs[theme]
+def test_page(tab, name):
     problems, outside = [], []
 
     def on_console(message):
@@ -189,35 +208,38 @@ def test_page(tabs, name, theme):
     for event, listener in listeners.items():
         tab.on(event, listener)
     try:
-        tab.set_viewport_size(PHONE if theme == "light" else DESKTOP)
+        tab.set_viewport_size(PHONE)
         tab.goto((HTML / name).as_uri())
         if name == "index.html":  # leads to the first page at once
             tab.wait_for_url("**/book/introduction.html")
         tab.evaluate("() => window.MathJax?.startup?.promise")
-        if theme == "light":  # widths do not depend on it
-            tab.evaluate(SETTLED)
-            assert tab.evaluate(OVERFLOW) == [0, []]
-            assert tab.evaluate(UNREACHABLE) == []
-            for size in (TABLET, DESKTOP):
-                resize(tab, size)
-                assert tab.evaluate(CUT) == []
-            assert tab.evaluate(NEEDLESS) == []
-        if folder := os.environ.get("PHASE_BOOK_SCREENSHOTS"):
-            picture = Path(folder) / f"{name.replace('/', '_')}-{theme}.png"
-            tab.screenshot(path=picture, animations="disabled")
-
-        assert tab.evaluate("document.documentElement.dataset.theme") == theme
-        assert (tab.evaluate(CONTRAST) > 0.5) == (theme == "dark")
-        assert tab.evaluate(FAINT) == []
+        tab.evaluate(SETTLED)
+        assert tab.evaluate(OVERFLOW) == [0, []]
+        assert tab.evaluate(UNREACHABLE) == []
+        for size in (TABLET, DESKTOP):
+            resize(tab, size)
+            assert tab.evaluate(CUT) == []
+        assert tab.evaluate(NEEDLESS) == []
         assert tab.evaluate(UNTYPESET) == []
         assert tab.evaluate(RAW) == []
         assert tab.evaluate(UNDESCRIBED) == []
         broken = "[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
         assert tab.evaluate(broken) == []
 
-        # all rules in one theme, and in the other the one that depends on it
+        for theme in ("dark", "light"):
+            show(tab, theme)
+            if folder := os.environ.get("PHASE_BOOK_SCREENSHOTS"):
+                picture = Path(folder) / f"{name.replace('/', '_')}-{theme}.png"
+                tab.screenshot(path=picture, animations="disabled")
+            assert (tab.evaluate(CONTRAST) > 0.5) == (theme == "dark")
+            assert tab.evaluate(FAINT) == []
+            tab.evaluate(LOOKS)
+        # last, since these leave of the page only what they look at
         tab.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text())
-        assert tab.evaluate(AXE, theme == "dark") == []
+        assert tab.evaluate(AXE) == []
+        assert tab.evaluate(PALE) == []
+        show(tab, "dark")
+        assert tab.evaluate(PALE) == []
         assert problems == []
         assert outside == []
     finally:
@@ -236,9 +258,7 @@ def test_page(tabs, name, theme):
         ("notebooks/06_depth_two_and_more", "#equation-eq-06-state", "mjx-container"),
     ],
 )
-def test_link_shows_what_it_leads_to(tabs, page, link, within):
-    tab = tabs["light"]
-    tab.set_viewport_size(DESKTOP)
+def test_link_shows_what_it_leads_to(tab, page, link, within):
     address = (HTML / f"{page}.html").as_uri()
     if tab.url != address:
         tab.goto(address)
@@ -266,23 +286,20 @@ def test_link_shows_what_it_leads_to(tabs, page, link, within):
     assert preview.is_hidden()
 
 
-def test_paper_is_white_and_without_sidebars(tabs):
-    tab = tabs["dark"]
-    tab.set_viewport_size(DESKTOP)
+def test_paper_is_white_and_without_sidebars(tab):
     tab.goto((HTML / "book/introduction.html").as_uri())
-    tab.emulate_media(media="print", color_scheme="dark")
+    show(tab, "dark")
+    tab.emulate_media(media="print")
     tab.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert tab.evaluate(CONTRAST) < -0.5
     for part in (".bd-sidebar-primary", ".bd-sidebar-secondary", ".bd-header-article"):
         assert tab.locator(part).is_hidden(), part
     tab.evaluate("dispatchEvent(new Event('afterprint'))")
-    tab.emulate_media(media="screen", color_scheme="dark")
+    tab.emulate_media(media="screen")
     assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
-def test_paper_has_the_code_that_pages_fold_and_not_the_checks(tabs):
-    tab = tabs["light"]
-    tab.set_viewport_size(DESKTOP)
+def test_paper_has_the_code_that_pages_fold_and_not_the_checks(tab):
     tab.goto((HTML / "notebooks/03_depth_zero.html").as_uri())
     checks, code = "details.claim-lines", "details.hide"
     inside = tab.locator(f"{code}:not({checks} {code}) pre").first
@@ -296,10 +313,7 @@ def test_paper_has_the_code_that_pages_fold_and_not_the_checks(tabs):
     assert line.is_visible()
 
 
-def test_the_status_page_shows_the_claims_that_are_asked_for(tabs):
-    tab = tabs["light"]
-    tab.emulate_media(media="screen")
-    tab.set_viewport_size(DESKTOP)
+def test_the_status_page_shows_the_claims_that_are_asked_for(tab):
     tab.goto((HTML / "book/status.html").as_uri())
     rows = tab.locator("table.claim-details tbody tr")
     assert tab.evaluate("document.documentElement.scrollHeight") < 45_000
