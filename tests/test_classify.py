@@ -223,6 +223,15 @@ def test_a_jump_of_the_loss_is_named_with_its_gap_and_the_slopes_beside_it():
     assert verdict.latent_heat == pytest.approx(1.475 * 1.5)
 
 
+def test_of_two_jumps_of_the_loss_the_larger_is_found_and_the_other_named():
+    gamma = np.linspace(1.0, 2.0, 41)
+    loss = gamma - 0.1 * (gamma > 1.21) - 0.4 * (gamma > 1.71)
+    verdict = pu.classify(gamma, loss, np.ones_like(gamma))
+    assert (verdict.order, verdict.gamma) == (0, pytest.approx(1.7125))
+    assert "further jumps near gamma = 1.212" in verdict.evidence
+    assert np.isnan([verdict.B_below, verdict.B_above, verdict.barrier]).all()
+
+
 @pytest.mark.parametrize("power", [1.0, 0.5])
 def test_the_end_of_a_clean_power_law_has_a_small_error(power):
     gamma = np.linspace(0.3, 1.6, 53)

@@ -42,6 +42,14 @@ def test_linear_networks_have_the_coexistence_and_the_end_of_their_landscape(dep
     assert found.evidence.coexistence_measured == pytest.approx(exact.gamma, rel=1e-4)
     end = land.spinodals()[0].gamma
     assert abs(found.gamma_learned_end - end) < 2 * found.evidence.learned_end_error
+    blind = np.mean(Y**2)  # at any decay, with no weights
+    seen = found.evidence
+    assert (seen.blind_loss, seen.blind_square) == (pytest.approx(blind, rel=1e-12), 0)
+    assert seen.blind[:, 1] == pytest.approx(np.full(len(seen.blind), blind), rel=1e-12)
+    assert seen.blind_spread < 1e-12
+    ties = (blind - seen.lines[:, 0]) / seen.lines[:, 1]
+    assert ties.max() == pytest.approx(found.gamma_coexistence, rel=1e-9)
+    assert seen.square == pytest.approx(seen.lines[-1, 1], rel=1e-6)
 
 
 def test_a_linear_network_of_depth_one_is_continuous():

@@ -321,3 +321,35 @@ def test_at_a_depth_beyond_the_table_nothing_is_lost():
 def test_absurd_powers_are_refused_by_name(depth, power):
     with pytest.raises(ValueError, match="penalty_power must be of a size for which gamma is a fl"):
         pu.Landscape(pu.Moments.isotropic(), depth, penalty_power=power)
+
+
+@pytest.mark.parametrize(
+    ("depth", "power", "call"),
+    [
+        (0, 2, lambda land: land.loss(1.0, 0.1)),
+        (np.inf, 2, lambda land: land.loss(1.0, 0.1)),
+        (np.inf, 2, lambda land: land.balanced_loss(1.0, 0.1)),
+        (np.inf, 2, lambda land: land.ridge(0.5)),
+        (2, 3, lambda land: land.loss(1.0, 0.1)),
+    ],
+)
+def test_a_formula_is_refused_where_it_does_not_hold(depth, power, call):
+    with pytest.raises(ValueError, match=r"depth must|penalty_power must"):
+        call(pu.Landscape(pu.Moments.isotropic(), depth, penalty_power=power))
+    nothing = pu.Landscape(pu.Moments.isotropic(signal=0.0, Eyy=1.0), 2)
+    with pytest.raises(ValueError, match="learned states"):
+        nothing.ridge(0.5)
+
+
+def test_a_transition_whose_gamma_is_no_float_is_not_listed():
+    # gamma goes as (E^4 / a)^(1/3)
+    found = pu.Landscape(pu.Moments.isotropic(1, 1e300, 1e-200, 1.0), 2)
+    assert found.transitions() == []
+    near = pu.Landscape(pu.Moments.isotropic(1, 1e300, 1e-150, 1.0), 2)
+    assert 0 < near.transitions()[0].gamma < 1e-299
+
+
+def test_minima_at_zero_decay_are_those_just_above_it():
+    for depth, noise, limit in ((2, 0.0, 2), (1, 0.0, 1), (0.5, 0.0, 1), (np.inf, 0.0, 2)):
+        land = pu.Landscape(pu.Moments.isotropic(), depth, None, noise)
+        assert land.count_minima([0.0, 1e-9]).tolist() == [limit, limit]

@@ -7,6 +7,7 @@ from torch import nn
 
 import phase_utils as pu
 from phase_utils.diagnosis.krylov import lowest, project, solve
+from phase_utils.diagnosis.landau import _cubic_error
 
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=(120, 5)) * np.linspace(0.5, 1.5, 5)
@@ -282,6 +283,27 @@ def test_landau_of_tanh_has_no_cubic_form_and_finds_the_collective_mode():
     # k equal units: f = s^2/2 x - s^4/(12 k) x^3, l - l0 at fourth order: E[x^2]/4 + E[y x^3]/(6 k)
     fourth = np.mean(0.45 * x**4)
     assert landau.quartic_least == pytest.approx(np.mean(x**2) / 4 + fourth / 24, rel=1e-4)
+
+
+def test_a_cubic_form_of_a_loss_that_is_no_mean_has_no_error():
+    p = problem(mlp(nn.SiLU), lambda out, y: squared(out, y).sqrt())
+    point = pu.trivial_point(p)
+    assert np.isnan(_cubic_error(p, point, torch.ones_like(point.weights), 0.1))
+
+
+def test_free_is_what_is_felt_elsewhere_but_not_at_zero_weights():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1, 5))
+            self.gain, self.shift = (nn.Parameter(torch.ones(1)) for _ in range(2))
+
+        def forward(self, x):
+            return self.gain * nn.functional.linear(x, self.weight) + self.shift
+
+    point = pu.trivial_point(problem(Scaled()))
+    assert point.free == ("gain",)
+    assert point.loss == pytest.approx(np.var(Y), rel=1e-9)
 
 
 def test_landau_needs_a_soft_mode():

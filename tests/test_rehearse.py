@@ -37,6 +37,8 @@ def test_a_continuous_transition_is_where_runs_die():
     assert found.high > 2 * SIGNAL * 0.93
     assert found.high / found.low <= 1.05
     assert np.all(np.diff(found.decays) > 0)
+    parts = 2**8 * np.log(found.decays / found.decays[0]) / np.log(4)  # fours, then halves of them
+    assert parts == pytest.approx(np.round(parts), abs=1e-6)
     assert all(torch.equal(a, b) for a, b in zip(kept, model.parameters(), strict=True))
     assert "dies between weight_decay" in str(found)
 
@@ -180,6 +182,15 @@ def test_the_blind_loss_is_that_of_the_own_decay():
         )
         expected = least + 0.64 * (decay / 2) / (1 + decay / 2)
         assert watch.read(model).blind == pytest.approx(expected, abs=2e-6)
+
+
+def test_a_reading_takes_two_passes_over_the_samples():
+    model, passes = linear(), []
+    watch = pu.Watch(model, F.mse_loss, (X, 0.6 * X), gamma=0.1)
+    watch._objective.model.register_forward_hook(lambda *_: passes.append(1))
+    for count in (2, 4):
+        watch.read(model)
+        assert len(passes) == count
 
 
 def test_decay_is_named_as_the_cause_or_cleared():

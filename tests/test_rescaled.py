@@ -134,6 +134,12 @@ def test_minima_of_plain_numbers(values, scales, beyond, phase):
     assert made(values).classify() == phase
 
 
+@pytest.mark.parametrize(("barrier", "count"), [(0.8e-9, 1), (1.2e-9, 2)])
+def test_minima_are_told_apart_by_a_barrier_above_a_billionth_of_the_range(barrier, count):
+    values = np.array([1.0, 0.0, barrier, 0.0, 1.0])
+    assert len(made(values).minima().scale) == count
+
+
 def test_minima_between_grid_points():
     a = np.linspace(0, 1, 11) ** 1.3
     minima = made((a - 0.431) ** 2 + 2, a).minima()

@@ -275,10 +275,10 @@ def check(
     --------
     >>> import phase_utils as pu
     >>> pu.data.check("digits", compare="teacher")
-    >>> pu.data.check("diggits")  # doctest: +ELLIPSIS
+    >>> pu.data.check("digit")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    ValueError: data must be ... got 'diggits'; did you mean digits?
+    ValueError: data must be ... got 'digit'; did you mean digits?
     """
     known = (*BUILT_IN, *listing("also", also))
     read_pair(data, compare, target, compare_target, inputs, drop, known)

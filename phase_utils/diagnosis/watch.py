@@ -59,7 +59,7 @@ class Margin:
 
 
 class Watch:
-    """Readings of a training in any loop: one evaluation of the loss for each.
+    """Readings of a training in any loop: two passes over the samples for each.
 
     Parameters
     ----------
