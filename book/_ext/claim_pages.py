@@ -24,7 +24,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from phase_utils.chapters import claims, execution, records
+from phase_utils.chapters import claims, execution, library, recording, records
 from phase_utils.chapters.vocabulary import (
     EVIDENCE,
     FAIL,
@@ -93,6 +93,14 @@ def checks(results: Sequence[Result]) -> str:
     return f"{counted(len(results), 'check')}: {ended or UNTESTED}"
 
 
+@cache
+def fresh_records() -> dict[str, records.Record]:
+    """Return the records of chapters whose cells are those that computed them."""
+    folder = library.default_folder() / recording.BESIDE
+    found = (records.find(path.stem) for path in sorted(folder.glob("*.json")))
+    return {record.chapter: record for record in found if record and not record.stale()}
+
+
 class Book:
     """The ledger of the book: definitions by chapter, each with the results of its checks."""
 
@@ -103,8 +111,7 @@ class Book:
         self.chapters = sorted({d.chapter for d in self.definitions})
         self.results: dict[tuple[str, str], list[Result]] = {key: [] for key in known}
         self.strangers: list[Result] = []
-        found = (records.find(chapter) for chapter in self.chapters)
-        self.records = {r.chapter: r for r in found if r is not None and not r.stale()}
+        self.records = fresh_records()
         for result in self._read():
             key = (str(result["chapter"]), str(result["id"]))
             self.results.get(key, self.strangers).append(result)

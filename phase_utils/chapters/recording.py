@@ -55,7 +55,7 @@ def write(
         "given": given,
         "command": f"phase-book run {chapter.name} --tier {tier} --record{options}",
         "date": datetime.now(UTC).date().isoformat(),
-        "revision": _revision(chapter.path.parent),
+        "revision": _revision(chapter.path),
         "machine": {
             "processor": _processor(),
             "device": devices.name(devices.resolve(str(given.get("device", "auto")))),
@@ -188,17 +188,24 @@ def _literal(value: Any) -> str:
     return shlex.quote(value if isinstance(value, str) else repr(value))
 
 
-def _revision(folder: Path) -> str:
-    """The commit of the source, and whether it was changed since; empty where there is none."""
+def _revision(source: Path) -> str:
+    """The commit of a chapter, and whether anything was changed since; empty where none is."""
+    asked = (
+        ("ls-files", "--error-unmatch", source.name),  # or the repository is another one's
+        ("rev-parse", "HEAD"),
+        ("status", "--porcelain", "--untracked-files=no"),
+    )
     try:
-        commit, changes = (
+        _, commit, changes = (
             subprocess.run(
-                ["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=60
+                ["git", *words],
+                cwd=source.parent,
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=60,
             ).stdout.strip()
-            for words in (
-                ("rev-parse", "HEAD"),
-                ("status", "--porcelain", "--untracked-files=no", "--", ".."),
-            )
+            for words in asked
         )
     except (OSError, subprocess.SubprocessError):
         return ""
