@@ -193,6 +193,11 @@ def learnable(
     left_out : dict of str to str
         The reason for each of the others, by its name.
 
+    Raises
+    ------
+    ValueError
+        For tasks that are none, an unknown `instead`, and a negative seed.
+
     Examples
     --------
     >>> import phase_utils as pu

@@ -326,6 +326,11 @@ class Landscape:
         kind : (n,) array of int
             -1 where they are minima, 1 maxima.
 
+        Raises
+        ------
+        ValueError
+            For a gamma that is not a number > 0.
+
         Examples
         --------
         >>> import phase_utils as pu
@@ -355,6 +360,11 @@ class Landscape:
         (n,) array
             B >= 0, ascending; 0 is included where it is a minimum.
 
+        Raises
+        ------
+        ValueError
+            For a gamma that is not a number > 0.
+
         Examples
         --------
         >>> import phase_utils as pu
@@ -378,6 +388,11 @@ class Landscape:
         -------
         array of int
             Of the shape of gamma.
+
+        Raises
+        ------
+        ValueError
+            For a gamma that is negative or not finite.
 
         Examples
         --------
@@ -406,6 +421,11 @@ class Landscape:
         -------
         GlobalMinimum
             B, loss, slope and gap, arrays of the shape of gamma.
+
+        Raises
+        ------
+        ValueError
+            For a gamma that is negative or not finite.
 
         Notes
         -----
