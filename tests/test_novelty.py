@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from scipy.optimize import brentq
 
 import phase_utils as pu
 from phase_utils.chapters import claims
@@ -27,6 +29,33 @@ def test_what_was_known_is_cited_and_what_is_cited_is_in_the_bibliography():
     entries = re.findall(r"^@\w+\{(\w+),", (ROOT / "book" / "references.bib").read_text(), re.M)
     assert cited <= set(entries)
     assert len(entries) == len(set(entries))
+
+
+def scalar_curvature(B, E, a, height):
+    """Of the graph of height (a w0^2 w1^2 w2^2 - 2 E w0 w1 w2) at weights B."""
+    w = torch.full((3,), B, dtype=torch.float64)
+
+    def error(v):
+        return height * (a * v.prod() ** 2 - 2 * E * v.prod())
+
+    slope = torch.autograd.functional.jacobian(error, w)
+    metric = torch.eye(3, dtype=torch.float64) + torch.outer(slope, slope)
+    bend = torch.linalg.solve(metric, torch.autograd.functional.hessian(error, w))
+    return float(bend.trace() ** 2 - (bend @ bend).trace())
+
+
+@pytest.mark.parametrize(("E", "a"), [(0.45, 1.0), (0.8, 2.5)])
+def test_the_curvature_changes_between_coexistence_and_spinodal(E, a):
+    least = (E / a) ** (1 / 3)
+    at = brentq(scalar_curvature, 0.6 * least, 0.9 * least, args=(E, a, 1e-4), xtol=1e-13)
+    assert at**3 == pytest.approx(E / (3 * a), rel=1e-6)
+    land = pu.Landscape(pu.Moments.isotropic(1, a, E), 2)
+    (transition,), (spinodal,) = land.transitions(), land.spinodals()
+    assert transition.B_below**3 == pytest.approx(E / (2 * a), rel=1e-9)
+    assert pytest.approx(E / (4 * a), rel=1e-9) == spinodal.B**3
+    gamma = E * at - a * at**4
+    assert round(gamma / transition.gamma, 2) == 1.16
+    assert round(gamma / spinodal.gamma, 3) == 0.978
 
 
 @pytest.mark.parametrize("depth", [1.5, 2, 3, 8])
