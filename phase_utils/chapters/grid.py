@@ -10,15 +10,20 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from phase_utils._check import bar, instance, shown
 from phase_utils._files import NotWritten, write_atomic
-from phase_utils.chapters import grid_cells, grid_page, grid_work, library, results, running
+from phase_utils.chapters import (
+    grid_axes,
+    grid_cells,
+    grid_page,
+    grid_work,
+    library,
+    results,
+    running,
+)
 from phase_utils.chapters.chapter import Chapter, checked_parameters
 from phase_utils.chapters.errors import ChapterError, Interrupted
 from phase_utils.chapters.execution import TIMEOUT
@@ -26,7 +31,7 @@ from phase_utils.chapters.parameters import Parameter, check_names
 from phase_utils.chapters.vocabulary import failing
 from phase_utils.sweeps.workers import checked_client
 
-MOST_CELLS, LONGEST_TEXT = 100_000, 100_000
+LONGEST_TEXT = 100_000
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def axis(parameter: Parameter, text: str) -> list[Any]:
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             raise ValueError(rule) from None
     else:
-        values = _spaced(parameter, text, rule)
+        values = grid_axes.spaced(parameter, text, rule)
     checked = [parameter.check(value) for value in values]
     if not checked:
         raise ValueError(f"{parameter.name} must have one value or more, got none")
@@ -160,7 +165,7 @@ def plan(
     """
     given = checked_parameters(parameters)
     instance("chapter", chapter, Chapter, "a Chapter, as chapters.find returns it")
-    axes = _axes(axes)
+    axes = grid_axes.several(axes)
     try:
         check_names(axes, chapter.parameters)
     except ValueError as error:
@@ -174,22 +179,6 @@ def plan(
         cells.append(Cell(grid_cells.key(chapter, values), values))
     chapter.check_data(*(cell.values for cell in cells))
     return cells
-
-
-def _axes(axes: Any) -> dict[str, Sequence[Any]]:
-    """The values of each parameter that varies, or ChapterError."""
-    if not isinstance(axes, Mapping) or not all(isinstance(name, str) for name in axes):
-        raise ChapterError(f"axes must be a dict of values by parameter, got {shown(axes)}")
-    found: dict[str, Sequence[Any]] = {}
-    for name, values in axes.items():
-        if isinstance(values, np.ndarray) and values.ndim == 1:
-            values = values.tolist()
-        if not isinstance(values, list | tuple | range) or not len(values):
-            raise ChapterError(f"axes must have a list of values for {name}, got {shown(values)}")
-        found[name] = values
-    if (cells := prod(len(values) for values in found.values())) > MOST_CELLS:
-        raise ChapterError(f"axes must make at most {MOST_CELLS} cells, got {cells}")
-    return found
 
 
 def run(
@@ -295,17 +284,3 @@ def _write_page(
         for cell in cells
     ]
     write_atomic(out / "index.html", grid_page.page(chapter.title, names, rows))
-
-
-def _spaced(parameter: Parameter, text: str, rule: str) -> list[Any]:
-    parts = text.split(":")
-    try:
-        start, stop, count = float(parts[0]), float(parts[1]), int(parts[2])
-    except (ValueError, IndexError):
-        raise ValueError(rule) from None
-    if len(parts) != 3 or not np.isfinite([start, stop]).all() or not 1 <= count <= 10_000:
-        raise ValueError(rule)
-    values = np.linspace(start, stop, count).tolist()
-    if parameter.kind == "int" and all(value == round(value) for value in values):
-        return [round(value) for value in values]
-    return values

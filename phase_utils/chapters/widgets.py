@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from phase_utils._check import instance, one_of, scalar, shown
+from phase_utils._check import one_of, shown
 from phase_utils.chapters import live_figures
 from phase_utils.chapters.execution import STATIC
 from phase_utils.chapters.live_scripts import LIVE, module, script
-from phase_utils.theory.landscape import Landscape
+from phase_utils.chapters.live_states import start, state_of, two_modes, within
 from phase_utils.theory.moments import Moments
 
 __all__ = ["LiveFigure", "equation_of_state", "landscape", "phase_diagram"]
@@ -163,11 +163,11 @@ def landscape(
     >>> pu.widgets.landscape(depth=3).name
     'landscape'
     """
-    moments = _two_modes() if moments is None else moments
-    state = _state(moments, depth, noise_factor)
+    moments = two_modes() if moments is None else moments
+    state = state_of(moments, depth, noise_factor)
     state["limits"]["anisotropy"] = [0, 1]
-    state["anisotropy"] = _within("anisotropy", anisotropy, (0, 1))
-    state["gamma"] = _start(gamma, state)
+    state["anisotropy"] = within("anisotropy", anisotropy, (0, 1))
+    state["gamma"] = start(gamma, state)
     return LiveFigure("landscape", state)
 
 
@@ -208,8 +208,8 @@ def equation_of_state(
     >>> round(figure.state["gamma"], 5)
     0.08216
     """
-    state = _state(Moments.isotropic() if moments is None else moments, depth, noise_factor)
-    state["gamma"] = _start(gamma, state)
+    state = state_of(Moments.isotropic() if moments is None else moments, depth, noise_factor)
+    state["gamma"] = start(gamma, state)
     return LiveFigure("equation_of_state", state)
 
 
@@ -256,52 +256,11 @@ def phase_diagram(
     'the landscape at depth 2 and decay 0.1.'
     """
     moments = Moments.isotropic() if moments is None else moments
-    state = _state(moments, depth, noise_factor)
+    state = state_of(moments, depth, noise_factor)
     a = np.array(state["a"])
     if np.ptp(a) > 1e-12 * a[0]:
         raise ValueError(f"moments must be isotropic, got eigenvalues from {min(a)} to {max(a)}")
     state["limits"]["B"] = [0.01, 1.2 * max(1.0, moments.signal / a[0])]
-    state["B"] = _within("B", B, state["limits"]["B"])
-    state["gamma"] = _start(gamma, state)
+    state["B"] = within("B", B, state["limits"]["B"])
+    state["gamma"] = start(gamma, state)
     return LiveFigure("phase_diagram", state)
-
-
-def _within(name: str, value: Any, limits: Any) -> float:
-    number = scalar(name, value)
-    if not limits[0] <= number <= limits[1]:
-        raise ValueError(f"{name} must be {limits[0]:g} to {limits[1]:g}, got {number:g}")
-    return number
-
-
-def _two_modes() -> Moments:
-    e = np.array([np.sqrt(0.2025 - 0.01), 0.1])
-    return Moments.from_spectrum(np.array([1, 0.01]), e, 1.2)
-
-
-def _state(moments: Moments, depth: Any, noise_factor: Any) -> dict[str, Any]:
-    instance("moments", moments, Moments, "a Moments or None")
-    if moments.k != 1 or moments.signal == 0:
-        raise ValueError(
-            f"moments must have one output and E[xy] != 0, got k = {moments.k}, "
-            f"|E[xy]| = {moments.signal:g}"
-        )
-    signals = moments.signals.reshape(-1)
-    seen = (signals != 0) & (moments.eigenvalues > 0)
-    limits: dict[str, list[float]] = {"depth": [0.5, 6], "noise_factor": [1, 4]}
-    ends = [Landscape(moments, D).spinodals()[-1].gamma for D in (2, 3, 4, 6)]
-    top = 1.25 * max(moments.signal, *ends)
-    limits["gamma"] = [top / 250, top]
-    return {
-        "a": moments.eigenvalues[seen].tolist(),
-        "e": signals[seen].tolist(),
-        "depth": _within("depth", depth, limits["depth"]),
-        "noise_factor": _within("noise_factor", noise_factor, limits["noise_factor"]),
-        "limits": limits,
-    }
-
-
-def _start(gamma: Any, state: Mapping[str, Any]) -> float:
-    if gamma is not None:
-        return _within("gamma", gamma, state["limits"]["gamma"])
-    changes = live_figures.landscape_of(state).transitions()
-    return changes[-1].gamma if changes else float(np.linalg.norm(state["e"]))
