@@ -158,6 +158,7 @@ NO_FORMULAS = {
     ("11_collapse_self_supervised", "views"): "random augmentations",
     ("11_collapse_self_supervised", "stacks"): "random augmentations",
     ("11_collapse_self_supervised", "train_encoder"): "networks",
+    ("11_collapse_self_supervised", "weak_share"): "of a trained network: alive or dead",
     ("15_your_network", "trained"): "a network: no number",
     ("13_initialization_and_escape", "pooled"): "mean over escapes, compared within 30 %",
     ("15_your_network", "lowest"): "where it jumps is compared, not what it is",
