@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from problems import CASCADE_TRANSITIONS, Isotropic
 
 import phase_utils as pu
+from phase_utils.sweeps import residuals
 from phase_utils.sweeps.gaps import Gaps
 
 NOISES = (0.0, 1e-8, 1e-5, 1e-3)
@@ -252,3 +253,32 @@ def test_branches_that_meet_within_a_gap_are_not_apart():
     assert significance.min() == 0
     jump = Gaps(gamma, np.minimum(2 * gamma, 0.5 + gamma), np.where(gamma < 0.5, 2.0, 1.0))
     assert int(np.argmax(jump.slope_gap()[0])) == 5
+
+
+def test_a_kink_of_the_slope_is_found_wherever_it_lies_in_its_gap():
+    gamma = np.linspace(0.0, 2.0, 21)
+    for share in (0.05, 0.5, 0.95):
+        kink = 1.0 + 0.1 * share
+        loss = gamma + 0.5 * np.maximum(gamma - kink, 0.0) ** 2
+        gaps = Gaps(gamma, loss, 1 + np.maximum(gamma - kink, 0.0))
+        places, errors, significance = gaps.kinks()
+        assert significance.argmax() == 10
+        assert significance[10] > 1e3
+        assert abs(places[10] - kink) <= errors[10] + 1e-9
+        assert significance[[5, 15]].max() < 1
+
+
+def test_noise_is_the_median_of_what_deviates_nearby(monkeypatch):
+    monkeypatch.setattr(residuals, "residuals", lambda _, values: values)  # as they deviate
+    size = np.array([4.0, 1, 8, *[2.0] * 30, 7, 3, 5])
+    sigma = residuals.local_noise(np.arange(len(size) + 4), size) / 1.4826
+    # at the ends the larger of the two last deviations stands for what is beyond
+    assert (sigma[0], sigma[-1]) == pytest.approx((4, 5))
+    assert sigma[20] == pytest.approx(2)
+    below, above = (
+        residuals.one_sided(np.arange(len(size) + 4), size, step) / 1.4826 for step in (-1, 1)
+    )
+    assert above[len(size) - 2] == pytest.approx(5)  # the last that lies above
+    assert below[4] == pytest.approx(4)  # the first that lies below
+    assert below[20] == above[10] == pytest.approx(2)
+    assert np.all(residuals.one_sided(np.arange(24), np.zeros(20), 1) > 0)
