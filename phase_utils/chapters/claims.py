@@ -26,7 +26,7 @@ from phase_utils.chapters.evidence import (
     refuse_loose,
     refuse_no_route,
 )
-from phase_utils.chapters.lines import Line, comparable, plain, rounded
+from phase_utils.chapters.lines import Line, comparable, compared, plain
 from phase_utils.chapters.vocabulary import (
     FAIL,
     NOT_APPLICABLE,
@@ -37,7 +37,6 @@ from phase_utils.chapters.vocabulary import (
     VERDICTS,
     ranked,
 )
-from phase_utils.chapters.words import counted
 
 TIED = 1e-6  # relative difference of sizes that a computation may turn round
 LEDGER = Path(__file__).with_name("ledger")
@@ -222,22 +221,11 @@ class Ledger:
         values = [plain(v.reshape(-1)[largest]) if v.size else None for v in (got, want)]
         if exact and want.size > 1:  # one of them would say nothing of the others
             values = [within, want.size]
-        parts = [claim, state, *([what] if what else [])]
-        if exact and want.size > 1:
-            parts.append(f"{within} of {want.size} as expected")
-        else:
-            size = abs(values[1]) if relative and isinstance(values[1], int | float) else 1.0
-            texts = [rounded(value, bound * size) for value in values]
-            largest_of = "the largest: " if want.size > 1 else ""
-            parts += [f"{largest_of}measured {texts[0]}", f"expected {texts[1]}"]
-        if not exact:
-            kind = "relative" if relative else "absolute"
-            all_of = f"{within} of " if want.size > 1 else ""
-            parts.append(f"{all_of}{counted(want.size, 'value')} within {bound:g} ({kind})")
+        told = compared(values, want.size, within, None if exact else bound, relative)
         self._record(
             claim,
             state,
-            parts,
+            [claim, state, *([what] if what else []), *told],
             measured=values[0],
             expected=values[1],
             deviation=None if exact or not np.isfinite(deviation) else deviation,

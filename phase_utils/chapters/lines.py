@@ -1,5 +1,6 @@
 """What a check shows: its line on a page, and the numbers in it, which no rounding may turn."""
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from phase_utils._check import shown
 from phase_utils.chapters.vocabulary import MIME
+from phase_utils.chapters.words import counted
 
 VARYING = ("measured", "expected", "deviation", "seconds")  # to the last digit
 SLACK = 1 / 77  # moves where a text changes away from the numbers that computations end on
@@ -68,3 +70,24 @@ def rounded(value: Any, resolution: float) -> str:
     # numbers like 0.125 lie half-way between two texts, and rounding would choose
     steps = np.floor(abs(value) / 10.0**place + 0.5 - SLACK)
     return f"{np.copysign(steps * 10.0**place, value):.6g}"
+
+
+def compared(
+    values: Sequence[Any], count: int, within: int, bound: float | None, relative: bool
+) -> list[str]:
+    """What a line says of a comparison: values (measured, expected), and how many are near.
+
+    values : those that are shown, of `count`, of which `within` are near enough; bound : how near,
+    None where they must be equal.
+    """
+    if bound is None and count > 1:
+        return [f"{within} of {count} as expected"]
+    size = abs(values[1]) if relative and isinstance(values[1], int | float) else 1.0
+    texts = [rounded(value, (bound or 0.0) * size) for value in values]
+    largest_of = "the largest: " if count > 1 else ""
+    told = [f"{largest_of}measured {texts[0]}", f"expected {texts[1]}"]
+    if bound is not None:
+        kind = "relative" if relative else "absolute"
+        all_of = f"{within} of " if count > 1 else ""
+        told.append(f"{all_of}{counted(count, 'value')} within {bound:g} ({kind})")
+    return told
