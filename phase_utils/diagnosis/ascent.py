@@ -19,6 +19,7 @@ RAYS = (0.7, 0.3, 0.1, 0.03, 0.01)  # shares of the way from the blind state
 RESIZED = (0, 2, 5, 10, 20)  # steps after which sizes of tensors are tried
 LOG_SIZE = 9.0  # largest change of the log of the size of a tensor at a time
 CUTS = (1e-2, 1e-3, 1e-4)  # shares of the largest weight below which kinked penalties go to zero
+ROUGH = 1e-5  # change of the log of the bound at which sizes are good enough
 LEAPED = 2  # steps after which an ascent goes on from where others have come to
 LEAP = 100.0  # factor in gamma that sizes alone win only where nothing bounds them
 ENDLESS = 1e6  # times the first gamma: there is no end
@@ -209,7 +210,7 @@ def _resized(
         jac=True,
         method="L-BFGS-B",
         bounds=[(-LOG_SIZE, LOG_SIZE)] * len(names),
-        options={"maxiter": 40},
+        options={"maxiter": 40, "ftol": ROUGH},
     )
     point = grown(found.x)
     here_loss, here_square = objective.values(point)

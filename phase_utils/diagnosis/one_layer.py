@@ -6,17 +6,25 @@ f = c + sum_k u_k h(v_k.x + b_k)
     l0(f) >= l0(c) + E[g.(f - c)] >= l0(c) - sum_k |u_k| |E[g h(v_k.x + b_k)]|,
 
 and 2 |u_k| |v_k| <= R: learning pays at no gamma above sup_{v, b} |E[g h(v.x + b)]| / (2 |v|).
-A hidden or output bias must be free: then E[g] = 0, whatever rounding says of it.
+Where the output bias is free E[g] = 0, whatever rounding says of it.
+
+A hidden bias that decays is the weight of an input that is constant. An output bias c that decays
+makes g that of the best blind network at gamma, c_0. Its stationarity, E[g] = -2 gamma c_0, turns
+E[g].(c - c_0) + gamma (|c|^2 - |c_0|^2) into gamma |c - c_0|^2 >= 0, so that the bound is the
+largest root of S(gamma) = gamma, S the supremum at this g. Constant hidden units u h(b) of the
+blind network are allowed for where E[g].u h(b) + gamma (|u|^2 + b^2) <= 0, as holds with equality
+for homogeneous h.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -44,8 +52,13 @@ MODULES = (
     nn.SoftMarginLoss,
 )
 STARTS = 24  # of the search for the best direction, besides the singular vectors
+LONG, SHORT = (60, 300, 300), (60,)  # steps of rounds, after each of which the best go on
+BEST = 8  # of them
 PAIRS = 20  # pairs of outputs between which convexity is tried
 NEAREST = 1e-7  # least size of units: below it heights are rounding
+FAR = 1e6  # gamma at which no bias pays
+LOOKED = (4.0, 1.3, 1.0, 0.7, 0.3, 0.1)  # of S at FAR: where roots are sought
+SLACK = 1e-6  # relative, of what constant hidden units cost
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,9 @@ class OneLayer:
     as for homogeneous activations; convex : "known", "probed" (not refuted), or "" where the loss
     is not convex in the output, and the supremum bounds nothing; method : in words; linear : for
     units of infinitesimal weights, the largest |h'| (over b, where it is free) and the largest
-    singular value of E[x g^T]; unit : the unit that attains it where it is small, else None.
+    singular value of E[x g^T]; unit : the unit that attains it where it is small, else None; at :
+    gamma of the blind network whose slopes g are, where that depends on gamma, else nan; rows : the
+    ends of the search over directions.
     """
 
     supremum: float
@@ -65,84 +80,193 @@ class OneLayer:
     method: str
     linear: tuple[float, float]
     unit: "SmallUnit | None" = None
+    at: float = math.nan
+    rows: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class SmallUnit:
     """One hidden unit, |v| = |u| = 1, whose quotient tends to the supremum as both shrink.
 
-    bias : of v of norm one; it shrinks with v where the activation is homogeneous. height : h(bias)
-    where it does not, which the output bias takes away.
+    Where the hidden bias decays |(v, b)| = 1. bias : of such a v; shrinks : whether it does so with
+    v. height : h(bias) where it does not, which the output bias takes away.
     """
 
     v: Array
     bias: float
     u: Array
-    homogeneous: bool
+    shrinks: bool
     height: float
 
     def placed(self, problem: Any, blind: Array, size: float) -> Array:
-        """Flat weights of a problem: blind ones, with this unit of norms `size` as the first."""
+        """Flat weights of a problem: blind ones, with this unit of norms `size` as one."""
         named = problem.named(blind)
         first, last = (k for k in named if k.endswith("weight"))
         factors = problem.penalty.factors
         v, u = (size * t / math.sqrt(factors[k]) for k, t in ((first, self.v), (last, self.u)))
-        named[first][0], named[last][:, 0] = torch.from_numpy(v), torch.from_numpy(u)
+        k = int(named[last].norm(dim=0).argmin())  # one that the blind network does not use
+        named[first][k], named[last][:, k] = torch.from_numpy(v), torch.from_numpy(u)
         hidden, output = (k.removesuffix("weight") + "bias" for k in (first, last))
         if hidden in named:
-            shrunk = float(np.linalg.norm(v)) if self.homogeneous else 1.0
-            named[hidden][0] = shrunk * self.bias
+            shrunk = size / math.sqrt(factors[first]) if self.shrinks else 1.0
+            named[hidden][k] = shrunk * self.bias
         if output in named:
             named[output] -= torch.from_numpy(self.height * u)
         flat = torch.cat([named[k].reshape(-1) for k in problem.names])
         return np.asarray(problem.scaled(flat.numpy()))
 
 
-def one_layer(problem: Any, trivial: Tensor) -> OneLayer | None:
-    """The bound of a Linear - activation - Linear network; None for others.
+@dataclass(frozen=True)
+class _Layers:
+    """What a Linear - activation - Linear network is made of.
 
-    problem : a ModuleProblem or an Objective; trivial : its weights at the best constant output.
+    free : whether the hidden bias is trained and does not decay; constant : the input that makes a
+    weight of a hidden bias that decays, else 0; output : "free", "decayed" or "" for none; factor :
+    root of the factors of both weights; names : of first and last layer.
     """
-    found = _layers(problem)
-    if found is None:
+
+    activation: nn.Module
+    free: bool
+    constant: float
+    output: str
+    factor: float
+    names: tuple[str, str]
+
+
+class _Beyond(Exception):
+    """Constant hidden units of a blind network that the bound does not allow for."""
+
+
+def bounded(problem: Any, blind: Callable[[float], Array]) -> OneLayer | None:
+    """The bound of a Linear - activation - Linear network at any gamma; None for others.
+
+    problem : an Objective; blind : weights of its best blind network at a gamma.
+    """
+
+    def at(gamma: float, rows: Tensor | None = None, steps: Sequence[int] = LONG) -> OneLayer | None:
+        return one_layer(problem, torch.from_numpy(blind(gamma)), gamma, rows, steps)
+
+    layer = at(FAR)
+    if layer is None or math.isnan(layer.at) or not layer.supremum > 0:
+        return layer
+    seen: dict[float, OneLayer] = {}
+
+    def excess(gamma: float) -> float:
+        if gamma not in seen:
+            known = at(gamma, layer.rows, SHORT)
+            if known is None:
+                raise _Beyond
+            seen[gamma] = known
+        return seen[gamma].supremum - gamma
+
+    above = math.inf
+    try:
+        for share in LOOKED:
+            gamma = share * layer.supremum
+            if excess(gamma) >= 0:
+                break
+            above = gamma
+        else:
+            return None
+        if above == math.inf:
+            return None
+        root = float(brentq(excess, gamma, above, rtol=1e-9))
+        end = at(root, layer.rows)
+    except _Beyond:
         return None
-    activation, free, output_free, factor = found
+    return end and replace(end, supremum=max(root, end.supremum))
+
+
+def one_layer(
+    problem: Any,
+    trivial: Tensor,
+    gamma: float | None = None,
+    rows: Tensor | None = None,
+    steps: Sequence[int] = LONG,
+) -> OneLayer | None:
+    """The bound of a Linear - activation - Linear network, at one gamma; None for others.
+
+    problem : a ModuleProblem or an Objective; trivial : its weights at the best constant output,
+    which depends on `gamma` where no output bias is free; rows, steps : starts and rounds of the search.
+    """
+    layers = _layers(problem)
+    if layers is None:
+        return None
+    activation, free = layers.activation, layers.free
     x = problem.x.reshape(len(problem.x), -1).double().cpu().numpy()
+    if layers.constant:
+        x = np.concatenate([x, np.full((len(x), 1), layers.constant)], 1)
     slope = _output_slope(problem, trivial)
     if slope is None:
         return None
     g, output = slope
     mean = float(np.linalg.norm(g.mean(0)))
-    if output_free:
-        if mean > 1e-4 * math.sqrt(float(np.mean(np.sum(g**2, 1)))):
+    best_constant = mean <= 1e-4 * math.sqrt(float(np.mean(np.sum(g**2, 1))))
+    if layers.output == "free":
+        if not best_constant:
             return None  # the constant is not the best one: the loss has no minimum there
         g = g - g.mean(0)  # zero at the best constant
     elif free or float(activation(torch.zeros(1, dtype=torch.float64)).abs()) > 0:
         return None  # a constant output can still be learned
+    elif layers.output and gamma is None and not best_constant:
+        return None
+    elif gamma is not None and not _allowed(problem, layers, trivial, g, gamma):
+        return None
     left, values, right = np.linalg.svd(x.T @ g / len(x), full_matrices=False)
     slope_at, bias = _steepest(activation, free)
-    linear = (abs(slope_at), float(values[0]) / factor)
+    linear = (abs(slope_at), float(values[0]) / layers.factor)
     # units of infinitesimal weights, which an ascent would reach in the limit only
     limit = linear[0] * linear[1] / 2
-    best, row = _supremum(x, g, activation, free)
-    supremum = max(best / factor, limit)
-    kind = type(activation).__name__
-    name = f"{kind}(v.x + b)" if free else f"{kind}(v.x)"
-    method = f"sup over v{' and b' if free else ''} of |E[g {name}]| / (2 |v|)"
+    best, row, ends = _supremum(x, g, activation, free, rows, steps)
+    supremum = max(best / layers.factor, limit)
+    inputs = x.shape[1]
     exact = isinstance(activation, HOMOGENEOUS)
+    shrinks = exact or not free
     unit = None
     if exact:
-        v, b = row[: x.shape[1]] / np.linalg.norm(row[: x.shape[1]]), float(row[-1]) * free
+        v, b = row[:inputs] / np.linalg.norm(row[:inputs]), float(row[-1]) * free
         height = activation(torch.from_numpy(x @ v + b)).numpy() @ g
-        unit = SmallUnit(v, b, -height / max(float(np.linalg.norm(height)), 1e-300), True, 0.0)
-    elif supremum <= limit * (1 + 1e-6):
+        u, shift = -height / max(float(np.linalg.norm(height)), 1e-300), 0.0
+    else:
+        v, b, u = left[:, 0], bias, -np.sign(slope_at) * right[0]
         shift = float(activation(torch.tensor(bias, dtype=torch.float64)))
-        unit = SmallUnit(left[:, 0], bias, -np.sign(slope_at) * right[0], False, shift)
-    return OneLayer(supremum, exact, _convex(problem, output), method, linear, unit)
+    if layers.constant:
+        v, b = v[:-1], float(v[-1]) * layers.constant
+    if exact or supremum <= limit * (1 + 1e-6):
+        unit = SmallUnit(v, b, u, shrinks, shift)
+    convex, at = _convex(problem, output), math.nan
+    if layers.output != "free" and gamma is not None and (layers.output or layers.constant):
+        at = gamma
+    method = _method(layers)
+    return OneLayer(supremum, exact, convex, method, linear, unit, at, ends)
 
 
-def _layers(problem: Any) -> tuple[nn.Module, bool, bool, float] | None:
-    """Activation, whether hidden and output bias are free, root of the factors."""
+def _method(layers: _Layers) -> str:
+    """The supremum in words."""
+    biased = layers.free or layers.constant > 0
+    size = "|(v, b)|" if layers.constant else "|v|"
+    name = f"{type(layers.activation).__name__}(v.x{' + b' if biased else ''})"
+    return f"sup over v{' and b' if biased else ''} of |E[g {name}]| / (2 {size})"
+
+
+def _allowed(problem: Any, layers: _Layers, trivial: Tensor, g: Array, gamma: float) -> bool:
+    """Whether constant hidden units of the blind network leave the bound as it is."""
+    named = problem.named(trivial)
+    first, last = layers.names
+    bias = named.get(f"{first}.bias")
+    if bias is None or not layers.constant:
+        return True
+    with torch.no_grad():
+        u = named[f"{last}.weight"].double()
+        constant = u @ layers.activation(bias.double())
+    factors = problem.penalty.factors
+    cost = factors[f"{last}.weight"] * u.square().sum()
+    cost = gamma * float(cost + factors[f"{first}.bias"] * bias.square().sum())
+    return float(g.mean(0) @ constant.cpu().numpy()) + cost <= SLACK * cost + 1e-12
+
+
+def _layers(problem: Any) -> _Layers | None:
+    """What the network is made of, None where it is none of this kind."""
     model = problem.model
     if not isinstance(model, nn.Sequential) or not isinstance(problem.x, Tensor):
         return None
@@ -162,12 +286,16 @@ def _layers(problem: Any) -> tuple[nn.Module, bool, bool, float] | None:
     if not {f"{first}.weight", f"{last}.weight"} <= decayed & trained:
         return None
     biases = {f"{first}.bias": hidden.bias, f"{last}.bias": output.bias}
-    if any(b is not None and (k in decayed or k not in trained) for k, b in biases.items()):
+    if any(b is not None and k not in trained for k, b in biases.items()):
         return None
     penalty = getattr(problem, "penalty", None)
-    factors = getattr(penalty, "factors", None) or {}
-    factor = math.sqrt(factors.get(f"{first}.weight", 1.0) * factors.get(f"{last}.weight", 1.0))
-    return activation, hidden.bias is not None, output.bias is not None, factor
+    factors = dict.fromkeys(decayed, 1.0) | dict(getattr(penalty, "factors", None) or {})
+    price = factors[f"{first}.weight"]
+    free = hidden.bias is not None and f"{first}.bias" not in decayed
+    constant = 0.0 if free or hidden.bias is None else math.sqrt(price / factors[f"{first}.bias"])
+    kind = "" if output.bias is None else "decayed" if f"{last}.bias" in decayed else "free"
+    factor = math.sqrt(price * factors[f"{last}.weight"])
+    return _Layers(activation, free, constant, kind, factor, (first, last))
 
 
 def _output_slope(problem: Any, trivial: Tensor) -> tuple[Array, Tensor] | None:
@@ -226,10 +354,17 @@ def _steepest(activation: nn.Module, free: bool) -> tuple[float, float]:
     return slope(float(found.x)), float(found.x)
 
 
-def _supremum(x: Array, g: Array, activation: nn.Module, free: bool) -> tuple[float, Array]:
+def _supremum(
+    x: Array,
+    g: Array,
+    activation: nn.Module,
+    free: bool,
+    starts: Tensor | None = None,
+    steps: Sequence[int] = (),
+) -> tuple[float, Array, Tensor]:
     """Supremum over v (and b, where it is free) of |E[g h(v.x + b)]| / (2 |v|), by ascents.
 
-    With v (and b) of the best one.
+    With v (and b) of the best one, and those of all.
     """
     inputs = x.shape[1]
     tensor, slope = torch.from_numpy(x), torch.from_numpy(g)
@@ -251,29 +386,34 @@ def _supremum(x: Array, g: Array, activation: nn.Module, free: bool) -> tuple[fl
             (gradient,) = torch.autograd.grad(q.sum(), p)
         return q.detach(), gradient
 
+    rows = _directions(x, g, free, homogeneous) if starts is None else starts
+    with torch.no_grad():
+        for most in steps if kinked else steps[:2]:  # kinks end a quasi-Newton run: once more
+            none = rows.new_zeros(len(rows))
+            rows = minimise(evaluate, rows, none, Lbfgs(8, 0.5), tolerance=1e-8, max_steps=most)[0]
+            rows = rows[evaluate(rows, none)[0].argsort()[:BEST]]
+    values = -evaluate(rows, rows.new_zeros(len(rows)))[0]
+    sound = rows[:, :inputs].norm(dim=1) * _spread(x) > NEAREST
+    best = int(torch.where(sound, values, 0.0).argmax())
+    return float(values[best]) if bool(sound[best]) else 0.0, rows[best].numpy(), rows
+
+
+def _spread(x: Array) -> float:
+    """The size of the inputs about their mean; of inputs that are constant, one."""
+    return math.sqrt(float(np.mean(np.sum((x - x.mean(0)) ** 2, 1))) or 1.0)
+
+
+def _directions(x: Array, g: Array, free: bool, homogeneous: bool) -> Tensor:
+    """Where the search over v (and b, where it is free) starts, a row each."""
     rng = np.random.default_rng(0)
     left = np.linalg.svd(x.T @ g, full_matrices=False)[0].T[:8]
-    spread = math.sqrt(float(np.mean(np.sum((x - x.mean(0)) ** 2, 1))) or 1.0)
-    directions = np.concatenate([left, -left, rng.normal(size=(STARTS, inputs))])
+    directions = np.concatenate([left, -left, rng.normal(size=(STARTS, x.shape[1]))])
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     if not homogeneous:
-        directions *= np.exp(rng.uniform(-4, 2, (len(directions), 1))) / spread
+        directions *= np.exp(rng.uniform(-4, 2, (len(directions), 1))) / _spread(x)
     rows = torch.from_numpy(directions)
     if free:
         biases = torch.from_numpy(rng.normal(size=(len(rows), 1)))
         biases[::2] = 0.0
         rows = torch.cat([rows, biases], 1)
-    with torch.no_grad():
-        for _ in range(2 if kinked else 1):  # kinks end a quasi-Newton run early
-            rows, _, _ = minimise(
-                evaluate,
-                rows,
-                rows.new_zeros(len(rows)),
-                Lbfgs(8, 0.5),
-                tolerance=1e-8,
-                max_steps=300,
-            )
-    values = -evaluate(rows, rows.new_zeros(len(rows)))[0]
-    sound = rows[:, :inputs].norm(dim=1) * spread > NEAREST
-    best = int(torch.where(sound, values, 0.0).argmax())
-    return float(values[best]) if bool(sound[best]) else 0.0, rows[best].numpy()
+    return rows

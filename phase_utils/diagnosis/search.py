@@ -14,20 +14,22 @@ from phase_utils._check import Array
 from phase_utils.diagnosis.ascent import ENDLESS, Ascent, ascend
 from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.objective import Objective
-from phase_utils.diagnosis.one_layer import OneLayer, SmallUnit, one_layer
+from phase_utils.diagnosis.one_layer import OneLayer, SmallUnit, bounded
 from phase_utils.diagnosis.samples import Data, gather, leaves, mapped
 from phase_utils.diagnosis.starts import draw
 from phase_utils.training.trials import LossFunction
 
 SHORT, SHORT_STEPS = 40, 5  # iterations and steps of the first round, in which all starts run
 FINISHED = 4  # starts that are finished, besides the best of each kind
+ROUGHLY, FINELY = 1e-5, 1e-6  # relative steps of gamma at which a start, and the best, ends
 LARGE = 2e7  # samples times weights above which starts are screened on a part of the samples
-LARGE_INPUTS = 2e6  # samples times inputs above which no bound from above is looked for
+LARGE_INPUTS = 1e7  # samples times inputs above which no bound from above is looked for
 SLOW = 60.0  # seconds from which a call shows its progress unasked
 NEAR = 1e-3  # of the best gamma: a start within it has found it
 LEAST = 0.01  # of the best gamma, below which other starts are not looked for
 REACHED = 0.95  # of the best gamma, to which other starts leap
 SIZES = np.geomspace(0.1, 1e-4, 13)  # of a unit where continuous transitions begin
+BELOW = 1 - np.array([1e-5, 1e-4, 1e-3, 1e-2, 1e-1])  # of a bound, where units may pay
 MET = 3e-6  # relative distance at which bounds from below and above have met
 
 
@@ -79,20 +81,21 @@ class Search:
                 pool = self._finish(pool, i, steps)
             if bar is not None:
                 bar.update()
+        pool = self._polish(pool, steps)
         if bar is not None:
             bar.close()
         best = tuple(sorted(pool, key=lambda r: -r.gamma))
         return Found(best, tuple(r.kind for r in best), np.array([r.gamma for r in best]))
 
     def _bounded(self) -> OneLayer | None:
-        """The bound from above of one hidden layer, where F is constant and exact in float64."""
+        """The bound from above of one hidden layer, where F is exact in float64."""
         objective = self.objective
         if objective.penalty.function is not None or objective.draws:
             return None
         inputs = objective.x[0].numel() if isinstance(objective.x, torch.Tensor) else math.inf
         if objective.dtype != torch.float64 or objective.count * inputs > LARGE_INPUTS:
             return None
-        return one_layer(objective, torch.from_numpy(self.reference.at(1e6).weights))
+        return bounded(objective, lambda gamma: self.reference.at(gamma).weights)
 
     def _met(self, pool: list[Ascent]) -> bool:
         """Whether the bounds from below and above have met: nothing is left to search for."""
@@ -100,33 +103,34 @@ class Search:
             return False
         return max(r.gamma for r in pool) >= (1 - MET) * self.layer.supremum
 
-    def _small(self, run: Ascent, unit: SmallUnit) -> Ascent:
+    def _small(self, run: Ascent, layer: OneLayer, unit: SmallUnit) -> Ascent:
         """A run put at the unit that attains the bound from above, at the size that does best."""
-        blind = self.reference.at(self.first_gamma)
+        fixed = math.isnan(layer.at)
+        nearest = self.reference.at(self.first_gamma if fixed else layer.supremum)
+        # a bias that is right at the bound may be too poor far below it
+        lows = (self.first_gamma,) if fixed else layer.supremum * BELOW
         for size in SIZES:
-            w = unit.placed(self.objective, blind.weights, size)
+            w = unit.placed(self.objective, nearest.weights, size)
             loss, square = self.objective.values(w)
-            if loss + self.first_gamma * square >= blind.value:
-                continue
-            tie = self.reference.root(loss, square, self.first_gamma)
+            paying = (k for k in lows if loss + k * square < self.reference.at(k).value)
+            low = next(paying, None)
+            tie = 0.0 if low is None else self.reference.root(loss, square, low)
             if tie > run.gamma:
-                gain = blind.value - loss
-                run = replace(
-                    run, gamma=tie, first=tie, size=square, weights=w, square=square, gain=gain
-                )
+                run = replace(run, gamma=tie, first=tie, weights=w, lines=((loss, square),))
         if run.gamma <= 0:
             return run
+        (loss, square), blind = run.lines[0], self.reference.at(run.gamma)
+        beyond = square - blind.square
+        gain = blind.value - run.gamma * blind.square - loss
         return replace(
-            run,
-            path=(*run.path, (run.gamma, run.square, run.gain)),
-            lines=(*run.lines, (blind.value - run.gain, run.square)),
+            run, size=beyond, square=beyond, gain=gain, path=((run.gamma, beyond, gain),)
         )
 
     def _short(self, pool: list[Ascent], i: int, iterations: int) -> list[Ascent]:
         """A pool after the first steps of one start."""
         run = pool[i]
         if run.kind == "steepest" and self.layer is not None and self.layer.unit is not None:
-            run = self._small(run, self.layer.unit)
+            run = self._small(run, self.layer, self.layer.unit)
             pool = [*pool[:i], run, *pool[i + 1 :]]
             if self._met(pool):
                 return pool
@@ -149,11 +153,46 @@ class Search:
         From the best gamma that is known: below it nothing is to be won.
         """
         best = max(r.gamma for r in pool)
-        run = ascend(self.objective, self.reference, pool[i], best, iterations=iterations)
+        run = ascend(
+            self.objective,
+            self.reference,
+            pool[i],
+            best,
+            iterations=iterations,
+            tolerance=ROUGHLY,
+        )
         if (1 - 10 * NEAR) * best <= run.gamma < (1 - NEAR) * best:  # as good, if not better?
             level = (1 - NEAR) * best
             run = ascend(self.objective, self.reference, run, level, steps=1, iterations=iterations)
         return self.lowered([*pool[:i], run, *pool[i + 1 :]], run)
+
+    def _polish(self, pool: list[Ascent], iterations: int) -> list[Ascent]:
+        """A pool whose best has ascended to its own end, which the others come close to only."""
+        i = max(range(len(pool)), key=lambda i: pool[i].gamma)
+        run = pool[i]
+        if self._met(pool) or run.runaway or not 0 < run.gamma < ENDLESS * run.first:
+            return pool
+        if len(run.path) > 1 and run.path[-1][0] - run.path[-2][0] < FINELY * run.gamma:
+            return pool
+        run = ascend(
+            self.objective,
+            self.reference,
+            run,
+            run.gamma,
+            iterations=iterations,
+            tolerance=FINELY,
+        )
+        return self.lowered([*pool[:i], run, *pool[i + 1 :]], run)
+
+    def alone(self) -> Found | None:
+        """The small unit alone, where it attains the bound: nothing is left to search for."""
+        if self.layer is None or self.layer.unit is None:
+            return None
+        run = self._small(Ascent("steepest", self.objective.first), self.layer, self.layer.unit)
+        pool = self.lowered([run], run)
+        if not self._met(pool):
+            return None
+        return Found(tuple(pool), (run.kind,), np.array([pool[0].gamma]))
 
     def lowered(self, pool: list[Ascent], run: Ascent) -> list[Ascent]:
         """A pool after one of it, made blind, was offered as a reference: bounds may be lower."""
@@ -200,7 +239,8 @@ def screen(
     if whole.count * whole.parameters <= LARGE:
         return search.run(starts, steps)
     if search.layer is not None and search.layer.convex and search.layer.unit is not None:
-        return search.run(min(starts, FINISHED), steps)  # it is known where they end
+        # it is known where they end
+        return search.alone() or search.run(min(starts, FINISHED), steps)
     samples = gather(data, whole.device)
     sliced = all(len(t) == samples.count for v in (samples.x, samples.y) for t in leaves(v))
     few = int(max(256, LARGE / (2 * whole.parameters)))
