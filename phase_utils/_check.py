@@ -1,8 +1,9 @@
 """Validation of arguments: a message names the argument, the value seen and the rule it breaks."""
 
+import functools
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ Array = NDArray[np.float64]
 Reals = float | Sequence[float] | NDArray[Any]
 Integers = int | Sequence[int] | NDArray[Any]
 Kind = TypeVar("Kind")
+Parameters = ParamSpec("Parameters")
 
 LARGEST_INTEGER = 2**53  # above it float64, which carries integers in arrays, skips some
 # what is asked for beyond these is taken for a slip
@@ -189,6 +191,23 @@ def function(name: str, value: Any, of: str) -> Callable[..., Any]:
     if not callable(value) or isinstance(value, type):
         raise ValueError(f"{name} must be a callable of {of}, got {kind(value)}")
     return value
+
+
+def takes(
+    count: int, rule: str
+) -> Callable[[Callable[Parameters, Kind]], Callable[Parameters, Kind]]:
+    """Decorate a function of at most `count` arguments by position: more are refused by a rule."""
+
+    def decorated(function: Callable[Parameters, Kind]) -> Callable[Parameters, Kind]:
+        @functools.wraps(function)
+        def counted(*given: Parameters.args, **named: Parameters.kwargs) -> Kind:
+            if len(given) > count:
+                raise ValueError(f"{rule}; got {len(given)} arguments by position")
+            return function(*given, **named)
+
+        return counted
+
+    return decorated
 
 
 def tried(rule: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

@@ -506,12 +506,95 @@ def small():
         ({"data": (X, Y[:, 0])}, "data must have y of shape"),
         ({"data": (X[:5], Y)}, "as many x as y"),
         ({"data": iter([])}, "data must be a pair"),
+        ({"loss_fn": nn.MSELoss(reduction="sum")}, "loss_fn must be a mean over samples, got a su"),
+        ({"loss_fn": nn.MSELoss(reduction="none")}, "loss_fn must return a scalar"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(change, message):
     arguments = {"model": small(), "loss_fn": F.mse_loss, "data": (X, Y)} | change
     with pytest.raises(ValueError, match=message):
         pu.diagnose(**arguments)
+
+
+def test_a_sum_over_samples_is_refused_in_any_form_and_a_mean_is_not():
+    x, y = X.double(), (X[:, 0] > 0).long()
+    net = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
+    weights = torch.tensor([1.0, 3.0], dtype=torch.float64)
+
+    def made(loss_fn):
+        return Objective(net, loss_fn, (x, y), penalty_of(net, None, None, None))
+
+    for loss_fn in (
+        nn.CrossEntropyLoss(reduction="sum"),
+        lambda out, t: F.cross_entropy(out, t, reduction="none").sum(),
+    ):
+        with pytest.raises(ValueError, match="pass reduction='mean'"):
+            made(loss_fn).refuse_sum()
+    for loss_fn in (nn.CrossEntropyLoss(), nn.CrossEntropyLoss(weight=weights)):
+        made(loss_fn).refuse_sum()
+    # a loss that wants its own number of samples is not known to be a sum
+    made(lambda out, t: (out.reshape(20, 2)[:, 0] * t).sum() / 20).refuse_sum()
+
+
+SGD = torch.optim.SGD
+
+
+class Compiled(nn.Module):
+    """What torch.compile returns looks like this; the real one takes seconds to import."""
+
+    def __init__(self, module):
+        super().__init__()
+        self._orig_mod = module
+
+    def forward(self, x):
+        return self._orig_mod(x)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m: pu.diagnose(m, F.mse_loss, (X, Y)),
+        lambda m: pu.rehearse(m, F.mse_loss, (X, Y), SGD(m.parameters(), lr=0.1)),
+        lambda m: pu.Watch(m, F.mse_loss, (X, Y), gamma=0.1),
+        lambda m: pu.ModuleProblem(m, F.mse_loss, (X, Y)),
+        lambda m: pu.adamw_fade(m, F.mse_loss, (X, Y)),
+    ],
+)
+def test_a_compiled_module_is_refused_with_its_remedy(call):
+    with pytest.raises(ValueError, match=r"model must be the module itself.*compiled\._orig_mod"):
+        call(Compiled(small()))
+
+
+@pytest.mark.parametrize(
+    ("call", "remedy"),
+    [
+        (lambda m: pu.diagnose(m, F.mse_loss, X, Y), r"diagnose\(model, loss_fn, \(x, y\)\)"),
+        (
+            lambda m: pu.rehearse(m, F.mse_loss, X, Y, None),
+            r"rehearse\(model, loss_fn, \(x, y\), optimizer\)",
+        ),
+        (lambda m: pu.adamw_fade(m, F.mse_loss, X, Y), r"adamw_fade\(model, loss_fn, \(x, y\)\)"),
+        (
+            lambda m: pu.collapse_quotient(m, F.mse_loss, (X, Y)),
+            r"collapse_quotient\(problem, trivial_point\(problem\)\)",
+        ),
+        (
+            lambda m: pu.trivial_point(m, F.mse_loss, (X, Y)),
+            r"trivial_point\(ModuleProblem\(.*\)\)",
+        ),
+        (
+            lambda m: pu.expand_origin(m, F.mse_loss, (X, Y)),
+            r"expand_origin\(ModuleProblem\(.*\)\)",
+        ),
+        (
+            lambda m: pu.expand_landau(m, F.mse_loss, (X, Y)),
+            r"expand_landau\(problem, expand_origin\(problem\)\)",
+        ),
+    ],
+)
+def test_arguments_in_another_order_are_told_how_to_be_given(call, remedy):
+    with pytest.raises(ValueError, match=f"{remedy}; got . arguments by position"):
+        call(small())
 
 
 def test_adamw_is_told_apart():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.optimize
 import torch
 from torch import nn
 
@@ -104,13 +105,14 @@ def test_a_root_lies_just_below_the_gamma_at_which_a_network_ties():
     ("activation", "options"),
     [
         (nn.ReLU, {}),
+        (nn.ReLU, {"decay_all": True}),
         (nn.ReLU, {"hidden_bias": False, "factors": (1.0, 0.3)}),
         (nn.Tanh, {"factors": (0.5, 2.0)}),
         (nn.Sigmoid, {}),
     ],
 )
 def test_one_small_unit_attains_the_bound_from_above(activation, options):
-    objective = problem(activation, decay_all=False, **options)
+    objective = problem(activation, **{"decay_all": False, **options})
     search = Search(objective, 0, False)
     assert search.layer.unit is not None
     pool = search.run(16, 150).pool
@@ -155,4 +157,55 @@ def test_a_large_layer_is_diagnosed_on_all_samples_from_a_few_starts(monkeypatch
     found = pu.diagnose(model, nn.functional.mse_loss, (x, x[:, :1].abs()))
     assert found.gamma_upper == pytest.approx(found.gamma_coexistence, rel=1e-5)
     assert found.order == "continuous"
-    assert found.evidence.starts == 4
+    assert found.evidence.starts == 1  # the unit that attains it: nothing is left to search for
+
+
+def test_a_network_that_decays_altogether_has_its_bound_in_closed_form():
+    # one input: units are angles, the best constant of a squared loss is mean / (1 + gamma r)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 1))
+    y = np.maximum(x, 0) + 0.3 * x + 0.5
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(1, 5), nn.ReLU(), nn.Linear(5, 1))
+    bias = 0.3
+    factors = {"0.weight": 1.0, "0.bias": bias, "2.weight": 0.5, "2.bias": 1.0}
+    angle = np.linspace(0, 2 * np.pi, 20_001)
+    heights = np.maximum(x * np.cos(angle) + np.sin(angle) / np.sqrt(bias), 0)
+
+    def excess(gamma):
+        slope = 2 * (y.mean() / (1 + gamma) - y)
+        return np.abs((slope * heights).mean(0)).max() / (2 * np.sqrt(0.5)) - gamma
+
+    exact = scipy.optimize.brentq(excess, 1e-3, 1e2)
+    found = pu.diagnose(model, nn.functional.mse_loss, (x, y), decayed=factors, starts=3)
+    assert found.gamma_upper == pytest.approx(exact, rel=1e-6)
+    assert (1 - 1e-5) * exact < found.gamma_coexistence <= found.gamma_upper
+    assert found.order == "continuous"
+
+
+def test_a_bound_is_not_given_where_constant_outputs_can_still_be_learned():
+    # a sigmoid of zero is a half, which a head uses where its own bias decays
+    assert bounded_of(problem(nn.Sigmoid)) is None
+    layer = bounded_of(problem(nn.Tanh))
+    assert layer is not None
+    assert not layer.exact
+
+
+def bounded_of(objective):
+    return Search(objective, 0, False).layer
+
+
+def test_an_evaluation_is_not_made_twice():
+    objective = problem()
+    w = objective.first + 0.1
+    first = objective.gradient(w, 0.1)
+    calls = objective.calls
+    assert objective.values(w) == first[:2]
+    again = objective.gradient(w, 0.3)
+    assert objective.calls == calls
+    objective.gradient(w, 0.0, blind=True)
+    assert objective.calls == calls + 1
+    afresh = objective.gradient(w, 0.3)
+    assert objective.calls == calls + 2
+    assert again[:2] == afresh[:2]
+    np.testing.assert_allclose(again[2], afresh[2], rtol=1e-14)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from phase_utils._check import Array, flag, integer, numeric
+from phase_utils._check import Array, flag, integer, numeric, takes
 from phase_utils.diagnosis.adamw_options import Options, options
 from phase_utils.diagnosis.fading import FadingBranch
 from phase_utils.training.modules import ModuleProblem
@@ -89,6 +89,10 @@ class AdamWFade:
         return f"where the gain is {_at(self, decay):.0%}"
 
 
+@takes(
+    3,
+    "adamw_fade takes model, loss_fn and data, which is a pair: adamw_fade(model, loss_fn, (x, y))",
+)
 def adamw_fade(
     model: nn.Module,
     loss_fn: LossFunction,

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from phase_utils._check import flag, function, instance, integer
+from phase_utils._check import flag, function, integer, takes
 from phase_utils.diagnosis import verdict
 from phase_utils.diagnosis.adamw import AdamWFade, adamw_fade
 from phase_utils.diagnosis.continuation import follow
@@ -20,9 +20,12 @@ from phase_utils.diagnosis.report import Diagnosis as Diagnosis
 from phase_utils.diagnosis.report import Evidence
 from phase_utils.diagnosis.samples import Data, gather
 from phase_utils.diagnosis.search import NEAR, Found, Search, screen
-from phase_utils.training.trials import LossFunction
+from phase_utils.training.trials import LossFunction, checked
 
 
+@takes(
+    3, "diagnose takes model, loss_fn and data, which is a pair: diagnose(model, loss_fn, (x, y))"
+)
 def diagnose(
     model: nn.Module,
     loss_fn: LossFunction,
@@ -51,8 +54,8 @@ def diagnose(
         Copied; its own mode (train or eval) is kept, its buffers are not changed. In float64 where
         the module allows it. Frozen parameters are constants.
     loss_fn : callable
-        loss_fn(model(x), y) -> scalar; it is given the logits of an output that has them if it
-        does not take the output itself.
+        loss_fn(model(x), y) -> scalar, a mean over samples: a sum over them is refused. It is given
+        the logits of an output that has them if it does not take the output itself.
     data : (x, y), Dataset or DataLoader
         x and y are tensors or arrays, or tuples or dicts of them (several inputs: the tuple or the
         dict is unpacked into `forward`); a loader or dataset is read once, up to 4 GiB in float64;
@@ -117,10 +120,11 @@ def diagnose(
     draws = None if draws is None else integer("draws", draws, minimum=1, maximum=100_000)
     hysteresis = flag("hysteresis", hysteresis)
     shows = None if progress is None else flag("progress", progress)
-    instance("model", model, nn.Module, "a torch.nn.Module")
+    checked(model)
     function("loss_fn", loss_fn, "the model's output and y")
     what = penalty_of(model, decayed, optimizer, penalty)
     objective = Objective(model, loss_fn, data, what, draws=draws, seed=seed, device=device)
+    objective.refuse_sum()
     search = Search(objective, seed, shows)
     found = screen(search, model, loss_fn, data, starts, steps)
     adamw = None

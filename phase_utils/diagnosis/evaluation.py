@@ -113,6 +113,34 @@ class Evaluation:
             )
         return loss
 
+    def refuse_sum(self) -> None:
+        """ValueError where the loss of all samples taken twice is twice as large."""
+
+        def twice(t: Tensor) -> Tensor:
+            return torch.cat([t, t]) if t.ndim and len(t) == self.count else t
+
+        with torch.no_grad(), torch.random.fork_rng(self.forked()):
+            self.seeded(self.seed)
+            kept = [b.clone() for b in self._buffers]
+            with self.context(False):
+                output = self.read(self._widen(self.call(self.x)))
+            for b, o in zip(self._buffers, kept, strict=True):
+                b.data.copy_(o)
+            doubled = mapped(twice, output)
+            if self.count < 2 or not any(len(t) > self.count for t in leaves(doubled) if t.ndim):
+                return
+            try:
+                once = float(self.loss_fn(output, self.y))
+                loss = float(self.loss_fn(doubled, mapped(twice, self.y)))
+            except Exception:  # a loss may want its own number of samples
+                return
+        if once != 0 and math.isclose(loss, 2 * once, rel_tol=1e2 * self.rounding):
+            raise ValueError(
+                "loss_fn must be a mean over samples, got a sum, whose gamma would grow with their "
+                f"number, here {self.count}: pass reduction='mean'. A step on the sum over a batch "
+                "of B samples at weight_decay is one on the mean at weight_decay / B"
+            )
+
     def _cast_loss(self, loss_fn: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
         if isinstance(loss_fn, nn.Module):
             return copied(loss_fn).to(device=self.device, dtype=torch.float64)

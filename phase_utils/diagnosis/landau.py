@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phase_utils._check import instance, integer
+from phase_utils._check import instance, integer, takes
 from phase_utils.diagnosis.krylov import project, solve
 from phase_utils.diagnosis.origin import (
     AnyProblem,
@@ -57,6 +57,11 @@ class Landau:
     modes: Tensor
 
 
+@takes(
+    2,
+    "expand_landau takes a problem and its origin: make problem = ModuleProblem(model, loss_fn, "
+    "(x, y)) and call expand_landau(problem, expand_origin(problem))",
+)
 def expand_landau(
     problem: AnyProblem, origin: Origin, *, starts: int = 4, iterations: int = 8, seed: int = 0
 ) -> Landau:

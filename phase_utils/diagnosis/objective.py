@@ -17,7 +17,7 @@ from phase_utils.diagnosis.penalties import Penalty
 from phase_utils.diagnosis.samples import Data, leaves
 
 FLAT_ENOUGH = 1e-9  # gradient, in units of the scale, from which no further run is tried
-PAIRS, FEW_PAIRS = 20, 8  # steps that L-BFGS remembers, and of MANY weights
+REMEMBERED, REMEMBERED_OF_MANY = 20, 8  # steps that L-BFGS remembers, and of MANY weights
 MANY = 200_000
 PIECES = 3  # L-BFGS evaluations allowed for each iteration
 
@@ -191,7 +191,7 @@ class Objective(Evaluation):
                 options={
                     "maxiter": left,
                     "maxfun": PIECES * left,
-                    "maxcor": PAIRS if len(v) < MANY else FEW_PAIRS,
+                    "maxcor": REMEMBERED if len(v) < MANY else REMEMBERED_OF_MANY,
                     "ftol": 1e-15,
                     "gtol": 1e-12,
                 },

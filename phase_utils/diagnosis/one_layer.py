@@ -52,13 +52,13 @@ MODULES = (
     nn.SoftMarginLoss,
 )
 STARTS = 24  # of the search for the best direction, besides the singular vectors
-LONG, SHORT = (60, 300, 300), (60,)  # steps of rounds, after each of which the best go on
-BEST = 8  # of them
+ROUNDS, ROUND = (60, 300, 300), (60,)  # steps of rounds, after each of which the best go on
+KEPT_ON = 8  # of them
 PAIRS = 20  # pairs of outputs between which convexity is tried
 NEAREST = 1e-7  # least size of units: below it heights are rounding
-FAR = 1e6  # gamma at which no bias pays
-LOOKED = (4.0, 1.3, 1.0, 0.7, 0.3, 0.1)  # of S at FAR: where roots are sought
-SLACK = 1e-6  # relative, of what constant hidden units cost
+UNPAID = 1e6  # gamma at which no bias pays
+LOOKED = (4.0, 1.3, 1.0, 0.7, 0.3, 0.1)  # of S at UNPAID: where roots are sought
+OVERPAID = 1e-6  # relative, of what constant hidden units cost
 
 
 @dataclass(frozen=True)
@@ -143,17 +143,19 @@ def bounded(problem: Any, blind: Callable[[float], Array]) -> OneLayer | None:
     problem : an Objective; blind : weights of its best blind network at a gamma.
     """
 
-    def at(gamma: float, rows: Tensor | None = None, steps: Sequence[int] = LONG) -> OneLayer | None:
+    def at(
+        gamma: float, rows: Tensor | None = None, steps: Sequence[int] = ROUNDS
+    ) -> OneLayer | None:
         return one_layer(problem, torch.from_numpy(blind(gamma)), gamma, rows, steps)
 
-    layer = at(FAR)
+    layer = at(UNPAID)
     if layer is None or math.isnan(layer.at) or not layer.supremum > 0:
         return layer
     seen: dict[float, OneLayer] = {}
 
     def excess(gamma: float) -> float:
         if gamma not in seen:
-            known = at(gamma, layer.rows, SHORT)
+            known = at(gamma, layer.rows, ROUND)
             if known is None:
                 raise _Beyond
             seen[gamma] = known
@@ -182,12 +184,13 @@ def one_layer(
     trivial: Tensor,
     gamma: float | None = None,
     rows: Tensor | None = None,
-    steps: Sequence[int] = LONG,
+    steps: Sequence[int] = ROUNDS,
 ) -> OneLayer | None:
     """The bound of a Linear - activation - Linear network, at one gamma; None for others.
 
     problem : a ModuleProblem or an Objective; trivial : its weights at the best constant output,
-    which depends on `gamma` where no output bias is free; rows, steps : starts and rounds of the search.
+    which depends on `gamma` where no output bias is free; rows : starts of the search; steps : of
+    its rounds.
     """
     layers = _layers(problem)
     if layers is None:
@@ -208,9 +211,10 @@ def one_layer(
         g = g - g.mean(0)  # zero at the best constant
     elif free or float(activation(torch.zeros(1, dtype=torch.float64)).abs()) > 0:
         return None  # a constant output can still be learned
-    elif layers.output and gamma is None and not best_constant:
-        return None
-    elif gamma is not None and not _allowed(problem, layers, trivial, g, gamma):
+    elif gamma is None:
+        if layers.output and not best_constant:
+            return None
+    elif not _allowed(problem, layers, trivial, g, gamma):
         return None
     left, values, right = np.linalg.svd(x.T @ g / len(x), full_matrices=False)
     slope_at, bias = _steepest(activation, free)
@@ -262,7 +266,7 @@ def _allowed(problem: Any, layers: _Layers, trivial: Tensor, g: Array, gamma: fl
     factors = problem.penalty.factors
     cost = factors[f"{last}.weight"] * u.square().sum()
     cost = gamma * float(cost + factors[f"{first}.bias"] * bias.square().sum())
-    return float(g.mean(0) @ constant.cpu().numpy()) + cost <= SLACK * cost + 1e-12
+    return float(g.mean(0) @ constant.cpu().numpy()) + cost <= OVERPAID * cost + 1e-12
 
 
 def _layers(problem: Any) -> _Layers | None:
@@ -391,7 +395,7 @@ def _supremum(
         for most in steps if kinked else steps[:2]:  # kinks end a quasi-Newton run: once more
             none = rows.new_zeros(len(rows))
             rows = minimise(evaluate, rows, none, Lbfgs(8, 0.5), tolerance=1e-8, max_steps=most)[0]
-            rows = rows[evaluate(rows, none)[0].argsort()[:BEST]]
+            rows = rows[evaluate(rows, none)[0].argsort()[:KEPT_ON]]
     values = -evaluate(rows, rows.new_zeros(len(rows)))[0]
     sound = rows[:, :inputs].norm(dim=1) * _spread(x) > NEAREST
     best = int(torch.where(sound, values, 0.0).argmax())

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
-from phase_utils._check import instance, integer
+from phase_utils._check import instance, integer, takes
 from phase_utils.diagnosis.krylov import lowest
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.one_layer import one_layer
@@ -90,6 +90,7 @@ class Origin:
     stationary: bool = True
 
 
+@takes(1, "trivial_point takes a problem: trivial_point(ModuleProblem(model, loss_fn, (x, y)))")
 def trivial_point(problem: AnyProblem) -> TrivialPoint:
     """The trivial point of a module: w = 0, and theta by minimisation of l0(0, theta).
 
@@ -156,6 +157,7 @@ def trivial_point(problem: AnyProblem) -> TrivialPoint:
     return TrivialPoint(point, float(problem.losses(point[None])), tuple(loose))
 
 
+@takes(1, "expand_origin takes a problem: expand_origin(ModuleProblem(model, loss_fn, (x, y)))")
 def expand_origin(
     problem: AnyProblem, *, trivial: TrivialPoint | None = None, seed: int = 0
 ) -> Origin:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from phase_utils._check import Array, flag, integer, scalar
+from phase_utils._check import Array, flag, integer, scalar, takes
 from phase_utils.diagnosis.ascent import Ascent, ascend
 from phase_utils.diagnosis.blind import Blind, Reference
 from phase_utils.diagnosis.objective import Objective
@@ -52,6 +52,11 @@ class Quotient:
         return self.value * self.square
 
 
+@takes(
+    2,
+    "collapse_quotient takes a problem and its trivial point: make problem = ModuleProblem(model, "
+    "loss_fn, (x, y)) and call collapse_quotient(problem, trivial_point(problem))",
+)
 def collapse_quotient(
     problem: ModuleProblem,
     trivial: TrivialPoint,

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from phase_utils._check import Array, flag, function, instance, integer, scalar
+from phase_utils._check import Array, flag, function, instance, integer, scalar, takes
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.penalties import Penalty, penalty_of
 from phase_utils.diagnosis.report import Diagnosis
 from phase_utils.diagnosis.samples import Data, gather, leaves, mapped
 from phase_utils.diagnosis.seeing import caller
-from phase_utils.training.trials import LossFunction, copied
+from phase_utils.training.trials import LossFunction, checked, copied
 
 BLIND = 1e-3  # spread of the output, of the largest seen, below which a run has died
 LADDER = 4.0  # factor between decays until one run lives and one dies
@@ -93,6 +93,11 @@ class Rehearsal:
         return "\n".join(lines)
 
 
+@takes(
+    4,
+    "rehearse takes model, loss_fn, data, which is a pair, and optimizer: "
+    "rehearse(model, loss_fn, (x, y), optimizer)",
+)
 def rehearse(
     model: nn.Module,
     loss_fn: LossFunction,
@@ -167,7 +172,7 @@ def rehearse(
     >>> found.low < found.high
     True
     """
-    instance("model", model, nn.Module, "a torch.nn.Module")
+    checked(model)
     function("loss_fn", loss_fn, "the model's output and y")
     instance("optimizer", optimizer, torch.optim.Optimizer, "a torch.optim.Optimizer")
     epochs = integer("epochs", epochs, minimum=1, maximum=10**7)

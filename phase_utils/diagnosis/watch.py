@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from phase_utils._check import function, instance, integer, one_of, scalar
+from phase_utils._check import function, integer, one_of, scalar
 from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.penalties import penalty_of
 from phase_utils.diagnosis.samples import Data
-from phase_utils.training.trials import LossFunction
+from phase_utils.training.trials import LossFunction, checked
 
 CONSTANT = 1e-3  # spread of the output, of that at the start, below which it is constant
 
@@ -115,7 +115,7 @@ class Watch:
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
-        instance("model", model, nn.Module, "a torch.nn.Module")
+        checked(model)
         function("loss_fn", loss_fn, "the model's output and y")
         seed = integer("seed", seed, minimum=0)
         what = penalty_of(model, decayed, optimizer, None)
@@ -126,6 +126,7 @@ class Watch:
         else:
             raise ValueError("gamma must be given where no optimizer says it, got None")
         self._objective = Objective(model, loss_fn, data, what, seed=seed, device=device)
+        self._objective.refuse_sum()
         gamma = max(self.gamma, 1e-6)
         self._blind = Reference(self._objective, gamma, seed).at(gamma)
         self._first = self._size = 0.0
@@ -160,7 +161,7 @@ class Watch:
         >>> watch.read(model).spread
         1.0
         """
-        instance("model", model, nn.Module, "a torch.nn.Module")
+        checked(model)
         named = dict(model.named_parameters())
         missing = [k for k in self._objective.names if k not in named]
         if missing:

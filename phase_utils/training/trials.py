@@ -15,6 +15,11 @@ LossFunction = Callable[[Any, Any], Tensor]
 def checked(model: Any) -> nn.Module:
     """Return a module whose parameters are there, real and finite, or raise ValueError."""
     instance("model", model, nn.Module, "a torch.nn.Module")
+    if isinstance(getattr(model, "_orig_mod", None), nn.Module):
+        raise ValueError(
+            "model must be the module itself, got what torch.compile made of it: pass the module "
+            "that was compiled, which is compiled._orig_mod"
+        )
     for name, parameter in model.named_parameters():
         if isinstance(parameter, nn.parameter.UninitializedParameter) or parameter.is_meta:
             raise ValueError(f"model must have numbers in all its parameters, got none in {name}")
@@ -25,8 +30,9 @@ def checked(model: Any) -> nn.Module:
 
 def copied(model: Any) -> nn.Module:
     """A copy of a module as `checked` takes it, or ValueError."""
+    checked(model)
     try:
-        return deepcopy(checked(model))
+        return deepcopy(model)
     except Exception as error:  # a module's own copying may raise anything
         raise ValueError(
             f"model must be a module that deepcopy copies, got {said(error)}"
