@@ -106,6 +106,7 @@ def test_a_root_lies_just_below_the_gamma_at_which_a_network_ties():
     [
         (nn.ReLU, {}),
         (nn.ReLU, {"decay_all": True}),
+        (nn.Tanh, {"decay_all": True}),
         (nn.ReLU, {"hidden_bias": False, "factors": (1.0, 0.3)}),
         (nn.Tanh, {"factors": (0.5, 2.0)}),
         (nn.Sigmoid, {}),

@@ -172,8 +172,6 @@ class Search:
         run = pool[i]
         if self._met(pool) or run.runaway or not 0 < run.gamma < ENDLESS * run.first:
             return pool
-        if len(run.path) > 1 and run.path[-1][0] - run.path[-2][0] < FINELY * run.gamma:
-            return pool
         run = ascend(
             self.objective,
             self.reference,
