@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from phase_utils.diagnosis.landau import Landau as Landau
     from phase_utils.diagnosis.landau import expand_landau as expand_landau
     from phase_utils.diagnosis.origin import Origin as Origin
-    from phase_utils.diagnosis.origin import TrivialPoint as TrivialPoint
     from phase_utils.diagnosis.origin import expand_origin as expand_origin
-    from phase_utils.diagnosis.origin import trivial_point as trivial_point
     from phase_utils.diagnosis.quotient import Quotient as Quotient
     from phase_utils.diagnosis.quotient import collapse_quotient as collapse_quotient
     from phase_utils.diagnosis.rehearse import Rehearsal as Rehearsal
     from phase_utils.diagnosis.rehearse import rehearse as rehearse
     from phase_utils.diagnosis.rescaled import RescaledLandscape as RescaledLandscape
     from phase_utils.diagnosis.rescaled import rescaled_landscape as rescaled_landscape
+    from phase_utils.diagnosis.trivial import TrivialPoint as TrivialPoint
+    from phase_utils.diagnosis.trivial import trivial_point as trivial_point
     from phase_utils.diagnosis.watch import Margin as Margin
     from phase_utils.diagnosis.watch import Watch as Watch
     from phase_utils.sweeps.classify import NoTransition as NoTransition
@@ -91,10 +91,11 @@ _MEMBERS = {
     "diagnosis.adamw": ("AdamWFade", "adamw_fade"),
     "diagnosis.diagnose": ("Diagnosis", "diagnose"),
     "diagnosis.landau": ("Landau", "expand_landau"),
-    "diagnosis.origin": ("Origin", "TrivialPoint", "expand_origin", "trivial_point"),
+    "diagnosis.origin": ("Origin", "expand_origin"),
     "diagnosis.quotient": ("Quotient", "collapse_quotient"),
     "diagnosis.rehearse": ("Rehearsal", "rehearse"),
     "diagnosis.rescaled": ("RescaledLandscape", "rescaled_landscape"),
+    "diagnosis.trivial": ("TrivialPoint", "trivial_point"),
     "diagnosis.watch": ("Margin", "Watch"),
     "chapters.images": ("Images", "images"),
     "chapters.minibatches": ("Minibatches", "train_minibatches"),

@@ -9,15 +9,9 @@ from torch import Tensor
 
 from phase_utils._check import instance, integer, takes
 from phase_utils.diagnosis.krylov import project, solve
-from phase_utils.diagnosis.origin import (
-    AnyProblem,
-    Origin,
-    TrivialPoint,
-    checked,
-    checked_trivial,
-    curvature,
-)
+from phase_utils.diagnosis.origin import Origin, curvature
 from phase_utils.diagnosis.samples import leaves
+from phase_utils.diagnosis.trivial import AnyProblem, TrivialPoint, checked, checked_trivial
 
 MOST = 1000  # starts, or iterations from each
 AMPLITUDES = 3  # of the gradients: each removes one more order of the remainder

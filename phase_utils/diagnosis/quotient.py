@@ -11,8 +11,8 @@ from phase_utils._check import Array, flag, integer, scalar, takes
 from phase_utils.diagnosis.ascent import Ascent, ascend
 from phase_utils.diagnosis.blind import Blind, Reference
 from phase_utils.diagnosis.objective import Objective
-from phase_utils.diagnosis.origin import TrivialPoint, checked_trivial
 from phase_utils.diagnosis.penalties import Penalty
+from phase_utils.diagnosis.trivial import TrivialPoint, checked_trivial
 from phase_utils.training.modules import ModuleProblem, checked_problem
 from phase_utils.training.tensors import floating
 from phase_utils.training.trials import copied

@@ -1,28 +1,23 @@
 """Where a run of one's own dies: the user's weights, optimiser and epochs at a few decays."""
 
-import copy
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from phase_utils._check import Array, flag, function, instance, integer, scalar, takes
-from phase_utils.diagnosis.objective import Objective
+from phase_utils.diagnosis.own_runs import OwnRuns, Scheduler
 from phase_utils.diagnosis.penalties import Penalty, penalty_of
 from phase_utils.diagnosis.report import Diagnosis
-from phase_utils.diagnosis.samples import Data, gather, leaves, mapped
-from phase_utils.diagnosis.seeing import caller
-from phase_utils.training.trials import LossFunction, checked, copied
+from phase_utils.diagnosis.samples import Data
+from phase_utils.training.trials import LossFunction, checked
 
 BLIND = 1e-3  # spread of the output, of the largest seen, below which a run has died
 LADDER = 4.0  # factor between decays until one run lives and one dies
 MOST_RUNS = 1000
-Scheduler = Callable[[torch.optim.Optimizer], Any]
 
 
 @dataclass(frozen=True)
@@ -185,7 +180,7 @@ def rehearse(
     runs = integer("runs", runs, minimum=2, maximum=MOST_RUNS)
     seed, progress = integer("seed", seed, minimum=0), flag("progress", progress)
     what, own = _decay(model, optimizer)
-    run = _Runs(model, loss_fn, data, optimizer, what, epochs, batch, scheduler, seed, device)
+    run = OwnRuns(model, loss_fn, data, optimizer, what, epochs, batch, scheduler, seed, device)
     allowed = None if diagnosis is None else diagnosis.weight_decay
     known: dict[float, tuple[float, float]] = {}
     decay = own if allowed is None or not 0 < allowed < math.inf else allowed / 2
@@ -242,87 +237,3 @@ def _decay(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Penalty,
     if largest > 0:
         return penalty_of(model, None, optimizer, None), largest
     return penalty_of(model, [k for k, _ in model.named_parameters()], None, None), 1e-3
-
-
-class _Runs:
-    """One training at one decay, of a copy of the model by a copy of the optimiser."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        loss_fn: LossFunction,
-        data: Data,
-        optimizer: torch.optim.Optimizer,
-        what: Penalty,
-        epochs: int,
-        batch: int | None,
-        scheduler: Scheduler | None,
-        seed: int,
-        device: str,
-    ) -> None:
-        self.probe = Objective(model, loss_fn, data, what, draws=1, seed=seed, device=device)
-        self.model, self.optimizer, self.what = model, optimizer, what
-        self.epochs, self.scheduler, self.seed = epochs, scheduler, seed
-        samples = gather(data, self.probe.device)
-        self.count = samples.count
-        sliced = all(len(t) == self.count for v in (samples.x, samples.y) for t in leaves(v))
-        if batch is not None and not sliced:
-            raise ValueError("batch must be None for inputs that are not one per sample")
-        if batch is not None and batch > self.count:
-            raise ValueError(f"batch must be from 1 to {self.count}, the samples, got {batch}")
-        self.batch = batch or self.count
-        own = next(p for p in model.parameters() if p.requires_grad).dtype
-        self.x, self.y = (
-            mapped(lambda t: t.to(own) if t.is_floating_point() else t, v)
-            for v in (samples.x, samples.y)
-        )
-        self.loss_fn = copy.deepcopy(loss_fn)
-        if isinstance(self.loss_fn, nn.Module):
-            self.loss_fn = self.loss_fn.to(device=self.probe.device, dtype=own)
-        self.first = self.probe.spread(self.probe.of(model))
-
-    def __call__(
-        self, decay: float, weights: dict[str, Tensor] | None = None
-    ) -> tuple[float, float]:
-        """Spread of the output at the end, and the data loss."""
-        model = copied(self.model).to(self.probe.device)
-        if weights is not None:
-            model.load_state_dict(weights, strict=False)
-        optimizer = self._copy(model, decay)
-        scheduler = None if self.scheduler is None else self.scheduler(optimizer)
-        order = torch.Generator().manual_seed(self.seed)
-        loss = torch.tensor(math.nan)
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            for _ in range(self.epochs):
-                for rows in torch.randperm(self.count, generator=order).split(self.batch):
-                    optimizer.zero_grad()
-                    loss = self._loss(model, rows)
-                    if not loss.isfinite():
-                        return math.nan, math.nan  # diverged, which is not a collapse
-                    loss.backward()
-                    optimizer.step()
-                if scheduler is not None:
-                    scheduler.step()
-        spread = self.probe.spread(self.probe.of(model))
-        return (spread if math.isfinite(spread) else math.nan), float(loss.detach())
-
-    def _loss(self, model: nn.Module, rows: Tensor) -> Tensor:
-        x, y = self.x, self.y
-        if len(rows) < self.count:
-            rows = rows.to(self.probe.device)
-            x, y = (mapped(lambda t: t[rows], v) for v in (x, y))
-        return self.loss_fn(self.probe.read(caller(model, self.x)(x)), y)
-
-    def _copy(self, model: nn.Module, decay: float) -> torch.optim.Optimizer:
-        called = {id(p): k for k, p in self.model.named_parameters()}
-        named = dict(model.named_parameters())
-        groups = []
-        for group in self.optimizer.param_groups:
-            options = {k: v for k, v in group.items() if k not in ("params", "initial_lr")}
-            names = [called[id(p)] for p in group["params"]]
-            for factor in sorted({self.what.factors.get(k, 0.0) for k in names}):
-                chosen = [named[k] for k in names if self.what.factors.get(k, 0.0) == factor]
-                groups.append({**options, "params": chosen, "weight_decay": factor * decay})
-        made: Any = type(self.optimizer)
-        return cast("torch.optim.Optimizer", made(groups))

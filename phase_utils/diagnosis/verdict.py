@@ -10,8 +10,9 @@ from phase_utils.diagnosis.ascent import Ascent
 from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.landau import Landau, expand_landau
 from phase_utils.diagnosis.objective import Objective
-from phase_utils.diagnosis.origin import Origin, TrivialPoint, expand_origin, trivial_point
+from phase_utils.diagnosis.origin import Origin, expand_origin
 from phase_utils.diagnosis.search import LARGE, Search
+from phase_utils.diagnosis.trivial import TrivialPoint, trivial_point
 
 EXCESS = 1e-5  # of the best gamma over gamma_origin that counts as a jump
 SMALL = 2e-3  # R at the end over that of the first states, below which nothing is left
