@@ -219,6 +219,28 @@ def test_numbers_are_kept_to_six_digits_and_bytes_as_they_are():
     np.testing.assert_array_equal(pu.records._unpacked(pu.records._packed("v", image)), image)
 
 
+def test_the_status_page_counts_what_a_record_has_in_full(folder, kernel, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "book" / "_ext")
+    from claim_pages import Book
+
+    kernel()
+    record = made(folder)
+    book = Book.__new__(Book)  # without the pages that it reads
+    book.records = {"01_demo": record}
+    one, other = (
+        pu.claims.Definition(claim, "01_demo", "Eq.", "one is one", "confirmed")
+        for claim in ("Eq-1", "Eq-2")
+    )
+    book.results = {
+        ("01_demo", claim): [{"state": vocabulary.REDUCED, "reduced": "small"}]
+        for claim in ("Eq-1", "Eq-2")
+    }
+    assert (book.evidence(one), book.evidence(other)) == ("recorded", "reduced")
+    assert (book.shown(one), book.shown(other)) == (vocabulary.PASS, vocabulary.REDUCED)
+    assert (book.reasons(one), book.reasons(other)) == (record.says, "small")
+    assert book.spoken(one) == "confirmed, by a recorded run"
+
+
 @pytest.mark.scheduled
 def test_a_kernel_keeps_what_its_cells_name(folder):
     record = made(folder)

@@ -69,10 +69,9 @@ class Record:
     @property
     def says(self) -> str:
         """Where, when, on what and how long, in a line."""
-        return (
-            f"tier {self.tier}, {self.date}, {self.machine['processor']}, "
-            f"{max(1, round(self.seconds / 60))} min"
-        )
+        spent = f"{self.processor_seconds or self.seconds:.0f} s"
+        of_core = " of one core" if self.processor_seconds else ""
+        return f"tier {self.tier}, {self.date}, {self.machine['processor']}, {spent}{of_core}"
 
     @property
     def provenance(self) -> Provenance:
