@@ -54,6 +54,7 @@ MODULES = (
 STARTS = 24  # of the search for the best direction, besides the singular vectors
 ROUNDS, ROUND = (60, 300, 300), (60,)  # steps of rounds, after each of which the best go on
 KEPT_ON = 8  # of them
+WIDE = 2e6  # samples times inputs above which only the best directions are followed at all
 PAIRS = 20  # pairs of outputs between which convexity is tried
 NEAREST = 1e-7  # least size of units: below it heights are rounding
 UNPAID = 1e6  # gamma at which no bias pays
@@ -391,6 +392,8 @@ def _supremum(
         return q.detach(), gradient
 
     rows = _directions(x, g, free, homogeneous) if starts is None else starts
+    if x.size > WIDE:  # all of them would take longer than what they save
+        rows = rows[evaluate(rows, rows.new_zeros(len(rows)))[0].argsort()[:KEPT_ON]]
     with torch.no_grad():
         for most in steps if kinked else steps[:2]:  # kinks end a quasi-Newton run: once more
             none = rows.new_zeros(len(rows))
