@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import phase_utils as pu
+from phase_utils.diagnosis import one_layer as one_layer_module
 from phase_utils.diagnosis import search as search_module
 from phase_utils.diagnosis.ascent import Ascent, ascend
 from phase_utils.diagnosis.blind import Blind, Reference
@@ -190,6 +191,24 @@ def test_a_bound_is_not_given_where_constant_outputs_can_still_be_learned():
     layer = bounded_of(problem(nn.Tanh))
     assert layer is not None
     assert not layer.exact
+
+
+def test_of_wide_data_only_the_best_directions_are_followed(monkeypatch):
+    followed = []
+
+    def counted(evaluate, rows, *rest, **options):
+        followed.append(len(rows))
+        return minimise(evaluate, rows, *rest, **options)
+
+    minimise = one_layer_module.minimise
+    monkeypatch.setattr(one_layer_module, "minimise", counted)
+    objective = problem(nn.Tanh, decay_all=False)
+    whole = bounded_of(objective).supremum
+    assert followed[0] > one_layer_module.KEPT_ON
+    followed.clear()
+    monkeypatch.setattr(one_layer_module, "WIDE", 0.0)
+    assert bounded_of(objective).supremum == pytest.approx(whole, rel=1e-9)
+    assert max(followed) <= one_layer_module.KEPT_ON
 
 
 def bounded_of(objective):
