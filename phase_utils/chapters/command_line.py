@@ -13,7 +13,6 @@ from phase_utils.chapters.errors import ChapterError
 from phase_utils.chapters.vocabulary import BOOK, TIERS, ranked
 
 if TYPE_CHECKING:
-    from phase_utils.chapters.chapter import Chapter
     from phase_utils.chapters.grid import Outcome
 
 EXIT_CELL, EXIT_USAGE, EXIT_CLAIMS, EXIT_WRITE, EXIT_BUSY, EXIT_STOPPED = 1, 2, 3, 4, 5, 130
@@ -192,11 +191,11 @@ def _show(options: argparse.Namespace, folder: Path | None) -> int:
 
 
 def _run(options: argparse.Namespace, folder: Path | None) -> int:
-    from phase_utils.chapters import library, running
+    from phase_utils.chapters import assignments, library, running
 
     chapter = library.find(options.chapter, folder)
     try:
-        given = _given(options.parameter, chapter)
+        given = assignments.given(options.parameter, chapter)
     except ValueError as error:
         raise ChapterError(str(error)) from None
     done = running.run(
@@ -223,7 +222,7 @@ def _run(options: argparse.Namespace, folder: Path | None) -> int:
 
 
 def _grid(options: argparse.Namespace, folder: Path | None) -> int:
-    from phase_utils.chapters import grid, library
+    from phase_utils.chapters import assignments, grid, library
     from phase_utils.sweeps import workers
 
     chapter = library.find(options.chapter, folder)
@@ -231,10 +230,10 @@ def _grid(options: argparse.Namespace, folder: Path | None) -> int:
     out = options.out or f"runs/{chapter.name}-grid"
     client = None
     try:
-        given = _given(options.parameter, chapter)
+        given = assignments.given(options.parameter, chapter)
         axes = {
             name: grid.axis(by_name[name], text)
-            for name, text in _pairs("-g", options.grid, chapter).items()
+            for name, text in assignments.pairs("-g", options.grid, chapter).items()
         }
         grid.plan(chapter, axes, given, options.tier)
         if options.dask:
@@ -274,30 +273,6 @@ def _reported(outcomes: "Sequence[Outcome]", names: Sequence[str], page: Path) -
             print(f"\nClaims failed at {point}: {', '.join(outcome.failing)}", file=sys.stderr)
             code = EXIT_CLAIMS
     return EXIT_CELL if any(outcome.error for outcome in outcomes) else code
-
-
-def _given(texts: Sequence[str], chapter: "Chapter") -> dict[str, Any]:
-    parameters = {p.name: p for p in chapter.parameters}
-    given = _pairs("-p", texts, chapter)
-    return {name: parameters[name].parse(literal) for name, literal in given.items()}
-
-
-def _pairs(option: str, texts: Sequence[str], chapter: "Chapter") -> dict[str, str]:
-    """The parts of name=text, with names that the chapter has, each once."""
-    from phase_utils.chapters.parameters import check_names
-
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, separator, value = text.partition("=")
-        name = name.strip()
-        if not separator:
-            form = {"-p": "name=literal", "-g": "name=start:stop:count or name=[value, ...]"}
-            raise ValueError(f"{option} must be {form[option]}, got {text!r}")
-        check_names([name], chapter.parameters)
-        if name in pairs:
-            raise ValueError(f"parameter {name} is given twice")
-        pairs[name] = value
-    return pairs
 
 
 def _summary(claims: Sequence[Any]) -> str:
