@@ -473,6 +473,14 @@ def test_the_order_is_read_off_the_best_ascent(run, origin, noisy, said):
     assert verdict.order_of([run], origin, noisy) == said
 
 
+def test_a_search_in_vain_counts_all_starts_those_on_a_part_of_the_samples_too():
+    space = types.SimpleNamespace
+    search = space(layer=None, objective=space(rounding=1e-15))
+    hits = {"own": (0, 1), "fresh": (0, 3)}
+    said = verdict.statement(search, ended(0.0), "none", 0.0, None, None, hits, None)
+    assert said == "None of 4 starts learned anything at any gamma tried."
+
+
 def test_nothing_is_expanded_where_the_blind_network_pays_at_the_best_gamma():
     space = types.SimpleNamespace
     objective = space(penalty=space(function=None), draws=0, dtype=torch.float64)
