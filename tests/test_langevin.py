@@ -198,6 +198,11 @@ def test_bad_average():
         done.average("loss", 2)
     with pytest.raises(ValueError, match="name must be one of loss"):
         done.average("slope", 3)
+    with pytest.raises(ValueError, match="replicas must be an integer >= 1, got 0"):
+        done.average("loss", 0)
+    mean, error = done.average("loss", 1)  # chains one by one have no error
+    np.testing.assert_array_equal(mean, done.loss)
+    assert np.isnan(error).all()
 
 
 def test_every_step_that_was_asked_for_is_taken_and_may_be_traced():

@@ -239,6 +239,7 @@ MOMENTS = pu.Moments.isotropic(2)
         ({"noise_variance": [0.1, np.nan]}, "noise_variance must be finite"),
         ({"noise_variance": [0.1]}, "noise_variance must be a scalar or have 2 entries, got 1"),
         ({"decay_ratios": 0.0}, "decay_ratios must be > 0, got 0"),
+        ({"decay_ratios": [1, -2, 3]}, "decay_ratios must be > 0, got -2"),
         ({"decay_ratios": [1, 2]}, "decay_ratios must be a scalar or have 3 entries, got 2"),
         ({"decay_ratios": "x"}, "decay_ratios must be real numbers"),
     ],
