@@ -128,3 +128,24 @@ def test_a_module_that_cannot_be_batched_is_taken_row_by_row():
     ]
     assert {1, -1} <= set(signs)
     np.testing.assert_allclose(found.losses(x), expected, rtol=1e-13)
+
+
+def test_weights_of_single_precision_meet_labels_that_stay_integers():
+    torch.manual_seed(0)
+    x, y = torch.randn(12, 3), torch.arange(12) % 3
+    problem = pu.ModuleProblem(nn.Linear(3, 3), nn.functional.cross_entropy, (x, y))
+    double = problem.initial_weights(0.5, range(2))
+    gamma = torch.full((2,), 0.3, dtype=torch.float64)
+    loss, _ = problem.value_and_gradient(double, gamma)
+    whole = problem.data_loss(double) + gamma * problem.penalty(double)
+    torch.testing.assert_close(loss, whole, rtol=1e-12, atol=0)
+    single, _ = problem.value_and_gradient([w.float() for w in double], gamma.float())
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), loss, rtol=1e-5, atol=0)
+
+
+def test_a_random_loss_is_refused():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 1))
+    x = torch.linspace(-1, 1, 30).reshape(10, 3)
+    with pytest.raises(ValueError, match="same loss twice"):
+        pu.ModuleProblem(model, nn.functional.mse_loss, (x, x[:, :1]))

@@ -278,3 +278,10 @@ def test_more_weights_than_can_be_held_are_refused_before_they_are_drawn(monkeyp
     assert network.initial_weights(0.1, range(6))[0].shape == (6, 4, 3)
     with pytest.raises(ValueError, match=r"seed must .*all networks"):
         network.initial_weights(0.1, range(7))
+
+
+def test_a_decay_of_another_shape_is_refused_by_name():
+    network = pu.LinearNetwork(MOMENTS, depth=1, width=2)
+    init = network.initial_weights(0.1, range(3))
+    with pytest.raises(ValueError, match="gamma must"):
+        network.value_and_gradient(init, torch.full((2,), 0.1, dtype=torch.float64))
