@@ -89,7 +89,9 @@ def run(python: Path, code: str, folder: Path) -> subprocess.CompletedProcess[st
 
 def test_the_core_asks_for_four_packages():
     assert {Requirement(r).name for r in PROJECT["dependencies"]} == CORE
-    assert len(closure(CORE)) < 20
+    # torch comes in builds that bring the libraries of a GPU along
+    own = [name for name in closure(CORE) if not name.startswith(("nvidia-", "cuda-", "triton"))]
+    assert len(own) < 20
 
 
 def test_every_dependency_has_its_reason():
