@@ -46,9 +46,12 @@ MODULES = tuple(
 )
 SEEN = TESTS.parent / ".pytest_cache" / "mutants"
 KNOWN = tomllib.loads((TESTS / "mutants.toml").read_text(encoding="utf-8"))
+BROKEN = 70  # what a process returns whose work raised
 SAMPLE = 4  # mutants of a module, drawn by their digest
 OWN, SPENT = 30.0, 8.0  # seconds, as of the run without mutants, after which a mutant has survived
 WAITING = 10  # times the seconds of the processor that a test may take on a busy machine
+# what a run returns that passed, had no such test, or could not change the function
+UNJUDGED = (0, 4, 5, BROKEN)
 SILENT = ("__repr__", "__str__", "__dir__", "__getattr__")  # functions that only speak
 
 SWAPPED = {
@@ -309,7 +312,7 @@ def child(work: Callable[[], int], limit: float) -> int | None:
         null = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(null, stream)
-        result = 70
+        result = BROKEN
         try:
             result = int(work())
         finally:
@@ -390,7 +393,7 @@ def killed(mutant: Mutant, tests: Sequence[str], seconds: float = SPENT) -> bool
         place(mutant)
         return run(["-x", *files], Chosen(tests))
 
-    return bool(tests) and child(work, 30 + 5 * seconds) != 0
+    return bool(tests) and child(work, 30 + 5 * seconds) not in UNJUDGED
 
 
 def load() -> None:

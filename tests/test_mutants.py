@@ -42,6 +42,15 @@ def test_mutants_that_once_survived_are_killed():
     assert [line for line in lines if not line["killed"]] == []
 
 
+@pytest.mark.parametrize("code", [0, 1, 4, 5, 70, -24, None])
+def test_what_no_test_judged_is_not_killed(code, monkeypatch):
+    # 4 and 5: pytest found no such test; 70: the function could not be changed; None: no end
+    monkeypatch.setattr(mutants, "child", lambda *_: code)
+    mutant = mutants.mutants("theory.units")[0]
+    assert mutants.killed(mutant, ["a test"]) == (code in (1, -24, None))
+    assert not mutants.killed(mutant, [])
+
+
 @pytest.mark.scheduled
 @pytest.mark.parametrize("room", mutants.ROOMS)
 def test_nine_of_ten_are_killed_and_the_others_have_a_reason(room):
