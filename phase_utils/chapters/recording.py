@@ -101,8 +101,18 @@ def code(chapter: Chapter, tier: str, given: Mapping[str, Any]) -> str:
     values = {p.name: p.default for p in chapter.parameters}
     values |= {**chapter.tiers.get(tier, {}), **given, "tier": tier}
     parts = [json.dumps(values, sort_keys=True)]
-    parts += [ast.dump(statement) for statement in _needed(chapter.notebook())]
+    parts += [_spelt(statement) for statement in _needed(chapter.notebook())]
     return hashlib.sha256("\n".join(parts).encode("utf-8")).hexdigest()
+
+
+def _spelt(node: Any) -> str:
+    """A tree as text that is the same in every version of Python: without what is empty."""
+    if isinstance(node, ast.AST):
+        fields = [f"{k}={_spelt(v)}" for k, v in ast.iter_fields(node) if v not in (None, [])]
+        return f"{type(node).__name__}({', '.join(fields)})"
+    if isinstance(node, list):
+        return f"[{', '.join(_spelt(one) for one in node)}]"
+    return repr(node)
 
 
 def _seal(content: Mapping[str, Any]) -> str:

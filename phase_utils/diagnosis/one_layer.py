@@ -177,7 +177,7 @@ def bounded(problem: Any, blind: Callable[[float], Array]) -> OneLayer | None:
         end = at(root, layer.rows)
     except _Beyond:
         return None
-    return end and replace(end, supremum=max(root, end.supremum))
+    return end and replace(end, supremum=float(max(root, end.supremum)))
 
 
 def one_layer(
@@ -243,7 +243,7 @@ def one_layer(
     if layers.output != "free" and gamma is not None and (layers.output or layers.constant):
         at = gamma
     method = _method(layers)
-    return OneLayer(supremum, exact, convex, method, linear, unit, at, ends)
+    return OneLayer(float(supremum), exact, convex, method, linear, unit, at, ends)
 
 
 def _method(layers: _Layers) -> str:

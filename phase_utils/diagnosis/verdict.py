@@ -66,7 +66,7 @@ def order_of(pool: Sequence[Ascent], origin: Origin | None, noisy: bool) -> tupl
         gone = False
     if origin is not None and origin.gamma is not None and origin.gamma > 0:
         gone = best.gamma <= origin.gamma * (1 + EXCESS)
-    return ("continuous" if gone else "first"), max(best.gamma, floor)
+    return ("continuous" if gone else "first"), float(max(best.gamma, floor))
 
 
 def settled(run: Ascent) -> bool:
