@@ -15,8 +15,9 @@ from phase_utils.diagnosis import verdict
 from phase_utils.diagnosis.ascent import Ascent, ascend
 from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.continuation import _Bracket, follow
+from phase_utils.diagnosis.convexity import convex
 from phase_utils.diagnosis.objective import Objective
-from phase_utils.diagnosis.one_layer import _convex, _steepest, one_layer
+from phase_utils.diagnosis.one_layer import _steepest, one_layer
 from phase_utils.diagnosis.penalties import penalty_of
 from phase_utils.diagnosis.quotient import _starts
 from phase_utils.diagnosis.starts import draw, one_unit
@@ -539,7 +540,7 @@ def test_convexity_in_the_output_is_known_probed_or_missed():
         (squared, "probed"),
         (lambda out, _: (-(out.square())).exp().mean(), ""),  # largest in the middle
     ):
-        assert _convex(types.SimpleNamespace(loss_fn=loss_fn, y=y), output) == said
+        assert convex(types.SimpleNamespace(loss_fn=loss_fn, y=y), output) == said
 
 
 @pytest.mark.parametrize(

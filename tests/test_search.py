@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import phase_utils as pu
-from phase_utils.diagnosis import one_layer as one_layer_module
+from phase_utils.diagnosis import directions
 from phase_utils.diagnosis import search as search_module
 from phase_utils.diagnosis.ascent import Ascent, ascend
 from phase_utils.diagnosis.blind import Blind, Reference
@@ -136,7 +136,7 @@ def test_a_start_that_is_not_as_good_as_another_leaves_its_bound_as_it_was():
     for i, before in enumerate(pool):
         run = search._finish(pool, i, 150)[i]
         assert run.gamma >= before.gamma
-        assert run.gamma <= best.gamma * 1.001  # what counts as a hit: none was given up too early
+        assert run.gamma <= best.gamma * (1 + 1e-6)
 
 
 def test_r_that_stays_while_gamma_converges_is_a_jump_however_small():
@@ -200,15 +200,15 @@ def test_of_wide_data_only_the_best_directions_are_followed(monkeypatch):
         followed.append(len(rows))
         return minimise(evaluate, rows, *rest, **options)
 
-    minimise = one_layer_module.minimise
-    monkeypatch.setattr(one_layer_module, "minimise", counted)
+    minimise = directions.minimise
+    monkeypatch.setattr(directions, "minimise", counted)
     objective = problem(nn.Tanh, decay_all=False)
     whole = bounded_of(objective).supremum
-    assert followed[0] > one_layer_module.KEPT_ON
+    assert followed[0] > directions.KEPT_ON
     followed.clear()
-    monkeypatch.setattr(one_layer_module, "WIDE", 0.0)
+    monkeypatch.setattr(directions, "WIDE", 0.0)
     assert bounded_of(objective).supremum == pytest.approx(whole, rel=1e-9)
-    assert max(followed) <= one_layer_module.KEPT_ON
+    assert max(followed) <= directions.KEPT_ON
 
 
 def bounded_of(objective):

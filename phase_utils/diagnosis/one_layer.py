@@ -23,40 +23,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.optimize import brentq, minimize_scalar
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from phase_utils._check import Array
-from phase_utils.training.minimisers import minimise
-from phase_utils.training.quasi_newton import Lbfgs
+from phase_utils.diagnosis.convexity import convex
+from phase_utils.diagnosis.directions import HOMOGENEOUS, ROUND, ROUNDS, supremum
 
-HOMOGENEOUS = (nn.ReLU, nn.LeakyReLU, nn.Identity)  # h(t z) = t h(z) for t > 0
-FUNCTIONS = (
-    F.cross_entropy,
-    F.mse_loss,
-    F.l1_loss,
-    F.smooth_l1_loss,
-    F.huber_loss,
-    F.binary_cross_entropy_with_logits,
-    F.soft_margin_loss,
-)
-MODULES = (
-    nn.CrossEntropyLoss,
-    nn.MSELoss,
-    nn.L1Loss,
-    nn.SmoothL1Loss,
-    nn.HuberLoss,
-    nn.BCEWithLogitsLoss,
-    nn.SoftMarginLoss,
-)
-STARTS = 24  # of the search for the best direction, besides the singular vectors
-ROUNDS, ROUND = (60, 300, 300), (60,)  # steps of rounds, after each of which the best go on
-KEPT_ON = 8  # of them
-WIDE = 2e6  # samples times inputs above which only the best directions are followed at all
-PAIRS = 20  # pairs of outputs between which convexity is tried
-NEAREST = 1e-7  # least size of units: below it heights are rounding
 UNPAID = 1e6  # gamma at which no bias pays
 LOOKED = (4.0, 1.3, 1.0, 0.7, 0.3, 0.1)  # of S at UNPAID: where roots are sought
 OVERPAID = 1e-6  # relative, of what constant hidden units cost
@@ -222,8 +196,8 @@ def one_layer(
     linear = (abs(slope_at), float(values[0]) / layers.factor)
     # units of infinitesimal weights, which an ascent would reach in the limit only
     limit = linear[0] * linear[1] / 2
-    best, row, ends = _supremum(x, g, activation, free, rows, steps)
-    supremum = max(best / layers.factor, limit)
+    best, row, ends = supremum(x, g, activation, free, rows, steps)
+    most = max(best / layers.factor, limit)
     inputs = x.shape[1]
     exact = isinstance(activation, HOMOGENEOUS)
     shrinks = exact or not free
@@ -237,13 +211,13 @@ def one_layer(
         shift = float(activation(torch.tensor(bias, dtype=torch.float64)))
     if layers.constant:
         v, b = v[:-1], float(v[-1]) * layers.constant
-    if exact or supremum <= limit * (1 + 1e-6):
+    if exact or most <= limit * (1 + 1e-6):
         unit = SmallUnit(v, b, u, shrinks, shift)
-    convex, at = _convex(problem, output), math.nan
+    known, at = convex(problem, output), math.nan
     if layers.output != "free" and gamma is not None and (layers.output or layers.constant):
         at = gamma
     method = _method(layers)
-    return OneLayer(float(supremum), exact, convex, method, linear, unit, at, ends)
+    return OneLayer(float(most), exact, known, method, linear, unit, at, ends)
 
 
 def _method(layers: _Layers) -> str:
@@ -316,26 +290,6 @@ def _output_slope(problem: Any, trivial: Tensor) -> tuple[Array, Tensor] | None:
     return np.asarray((g * len(out)).double().cpu().numpy()), out.detach()
 
 
-def _convex(problem: Any, output: Tensor) -> str:
-    """Whether the loss is convex in the output: "known", "probed", or "" where it is not."""
-    loss_fn = problem.loss_fn
-    if loss_fn in FUNCTIONS or isinstance(loss_fn, MODULES):
-        return "known"
-    generator = torch.Generator().manual_seed(0)
-    numbers = isinstance(problem.y, Tensor) and problem.y.is_floating_point()
-    size = float(problem.y.double().std(correction=0)) if numbers else 1.0
-    with torch.no_grad():
-        for _ in range(PAIRS):
-            a, b = (
-                output + 2 * size * torch.randn(output.shape, generator=generator).to(output)
-                for _ in range(2)
-            )
-            ends = (float(loss_fn(a, problem.y)) + float(loss_fn(b, problem.y))) / 2
-            if float(loss_fn((a + b) / 2, problem.y)) > ends + 1e-9 * abs(ends):
-                return ""
-    return "probed"
-
-
 def _steepest(activation: nn.Module, free: bool) -> tuple[float, float]:
     """The slope h'(0) and 0, or the h'(b) of largest size, where the bias is free, and its b."""
 
@@ -357,70 +311,3 @@ def _steepest(activation: nn.Module, free: bool) -> tuple[float, float]:
         options={"xatol": 1e-12},
     )
     return slope(float(found.x)), float(found.x)
-
-
-def _supremum(
-    x: Array,
-    g: Array,
-    activation: nn.Module,
-    free: bool,
-    starts: Tensor | None = None,
-    steps: Sequence[int] = (),
-) -> tuple[float, Array, Tensor]:
-    """Supremum over v (and b, where it is free) of |E[g h(v.x + b)]| / (2 |v|), by ascents.
-
-    With v (and b) of the best one, and those of all.
-    """
-    inputs = x.shape[1]
-    tensor, slope = torch.from_numpy(x), torch.from_numpy(g)
-    homogeneous = isinstance(activation, HOMOGENEOUS)
-    kinked = isinstance(activation, nn.ReLU | nn.LeakyReLU)
-
-    def evaluate(rows: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.enable_grad():
-            p = rows.detach().requires_grad_()
-            v = p[:, :inputs]
-            size = v.norm(dim=1)
-            z = tensor @ v.mT
-            if homogeneous:  # only the direction counts
-                z = z / size
-            if free:
-                z = z + p[:, inputs]
-            height = (slope.mT @ activation(z) / len(x)).norm(dim=0)
-            q = -height / 2 if homogeneous else -height / (2 * size)
-            (gradient,) = torch.autograd.grad(q.sum(), p)
-        return q.detach(), gradient
-
-    rows = _directions(x, g, free, homogeneous) if starts is None else starts
-    if x.size > WIDE:  # all of them would take longer than what they save
-        rows = rows[evaluate(rows, rows.new_zeros(len(rows)))[0].argsort()[:KEPT_ON]]
-    with torch.no_grad():
-        for most in steps if kinked else steps[:2]:  # kinks end a quasi-Newton run: once more
-            none = rows.new_zeros(len(rows))
-            rows = minimise(evaluate, rows, none, Lbfgs(8, 0.5), tolerance=1e-8, max_steps=most)[0]
-            rows = rows[evaluate(rows, none)[0].argsort()[:KEPT_ON]]
-    values = -evaluate(rows, rows.new_zeros(len(rows)))[0]
-    sound = rows[:, :inputs].norm(dim=1) * _spread(x) > NEAREST
-    best = int(torch.where(sound, values, 0.0).argmax())
-    return float(values[best]) if bool(sound[best]) else 0.0, rows[best].numpy(), rows
-
-
-def _spread(x: Array) -> float:
-    """The size of the inputs about their mean; of inputs that are constant, one."""
-    return math.sqrt(float(np.mean(np.sum((x - x.mean(0)) ** 2, 1))) or 1.0)
-
-
-def _directions(x: Array, g: Array, free: bool, homogeneous: bool) -> Tensor:
-    """Where the search over v (and b, where it is free) starts, a row each."""
-    rng = np.random.default_rng(0)
-    left = np.linalg.svd(x.T @ g, full_matrices=False)[0].T[:8]
-    directions = np.concatenate([left, -left, rng.normal(size=(STARTS, x.shape[1]))])
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    if not homogeneous:
-        directions *= np.exp(rng.uniform(-4, 2, (len(directions), 1))) / _spread(x)
-    rows = torch.from_numpy(directions)
-    if free:
-        biases = torch.from_numpy(rng.normal(size=(len(rows), 1)))
-        biases[::2] = 0.0
-        rows = torch.cat([rows, biases], 1)
-    return rows
