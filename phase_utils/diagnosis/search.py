@@ -131,7 +131,7 @@ class Search:
         run = pool[i]
         if run.kind == "steepest" and self.layer is not None and self.layer.unit is not None:
             run = self._small(run, self.layer, self.layer.unit)
-            pool = [*pool[:i], run, *pool[i + 1 :]]
+            pool = _with(pool, i, run)
             if self._met(pool):
                 return pool
         best = min(max(r.gamma for r in pool), ENDLESS * self.first_gamma)
@@ -145,7 +145,7 @@ class Search:
             least=LEAST * best,
             leap=REACHED * best,
         )
-        return self.lowered([*pool[:i], run, *pool[i + 1 :]], run)
+        return self.lowered(pool, i, run)
 
     def _finish(self, pool: list[Ascent], i: int, iterations: int) -> list[Ascent]:
         """A pool after one start has ascended to its end.
@@ -164,7 +164,7 @@ class Search:
         if (1 - 10 * NEAR) * best <= run.gamma < (1 - NEAR) * best:  # as good, if not better?
             level = (1 - NEAR) * best
             run = ascend(self.objective, self.reference, run, level, steps=1, iterations=iterations)
-        return self.lowered([*pool[:i], run, *pool[i + 1 :]], run)
+        return self.lowered(pool, i, run)
 
     def _polish(self, pool: list[Ascent], iterations: int) -> list[Ascent]:
         """A pool whose best has ascended to its own end, which the others come close to only."""
@@ -180,20 +180,24 @@ class Search:
             iterations=iterations,
             tolerance=FINELY,
         )
-        return self.lowered([*pool[:i], run, *pool[i + 1 :]], run)
+        return self.lowered(pool, i, run)
 
     def alone(self) -> Found | None:
         """The small unit alone, where it attains the bound: nothing is left to search for."""
         if self.layer is None or self.layer.unit is None:
             return None
         run = self._small(Ascent("steepest", self.objective.first), self.layer, self.layer.unit)
-        pool = self.lowered([run], run)
+        pool = self.lowered([run], 0, run)
         if not self._met(pool):
             return None
         return Found(tuple(pool), (run.kind,), np.array([pool[0].gamma]))
 
-    def lowered(self, pool: list[Ascent], run: Ascent) -> list[Ascent]:
-        """A pool after one of it, made blind, was offered as a reference: bounds may be lower."""
+    def lowered(self, pool: list[Ascent], i: int, run: Ascent) -> list[Ascent]:
+        """A pool with a run in place i, which, made blind, may be a better reference.
+
+        Then all bounds are lower.
+        """
+        pool = _with(pool, i, run)
         if not 0 < run.gamma < 1e6 or not self.reference.offer(run.weights, run.gamma):
             return pool
         return [self._lowered(other) for other in pool]
@@ -216,6 +220,11 @@ class Search:
         if self.progress is False or (self.progress is None and expected < SLOW):
             return None
         return tqdm(total=total, desc=f"diagnosis, about {expected:.0f} s")
+
+
+def _with(pool: list[Ascent], i: int, run: Ascent) -> list[Ascent]:
+    """A pool with a run in place i."""
+    return [*pool[:i], run, *pool[i + 1 :]]
 
 
 def _best(pool: list[Ascent]) -> list[int]:
@@ -262,4 +271,4 @@ def screen(
     begun = Ascent(best.kind, best.weights)
     run = ascend(whole, search.reference, begun, gamma, steps=4, iterations=min(steps, 40))
     # the other starts were seen on a part of the samples only, and bound nothing
-    return replace(small, pool=tuple(search.lowered([run], run)))
+    return replace(small, pool=tuple(search.lowered([run], 0, run)))
