@@ -48,7 +48,8 @@ SEEN = TESTS.parent / ".pytest_cache" / "mutants"
 KNOWN = tomllib.loads((TESTS / "mutants.toml").read_text(encoding="utf-8"))
 BROKEN = 70  # what a process returns whose work raised
 SAMPLE = 4  # mutants of a module, drawn by their digest
-OWN, SPENT = 30.0, 8.0  # seconds, as of the run without mutants, after which a mutant has survived
+# seconds, as of the run without mutants, after which a mutant has survived: each own file, others
+OWN, SPENT = 30.0, 8.0
 WAITING = 10  # times the seconds of the processor that a test may take on a busy machine
 # what a run returns that passed, had no such test, or could not change the function
 UNJUDGED = (0, 4, 5, BROKEN)
@@ -336,16 +337,26 @@ def run(arguments: Sequence[str], plugin: Any) -> int:
     return int(pytest.main([*options, *arguments], plugins=[plugin]))
 
 
+def own_files(module: str) -> list[str]:
+    """The tests of a module: those that are named for it, or those of its name, if there are."""
+    stem = module.partition(".")[2]
+    by_name = [stem] if (TESTS / f"test_{stem}.py").exists() else []
+    return list(KNOWN["judges"]["own"].get(stem, by_name))
+
+
 def reach(rooms: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Which tests reach what, by file: seen once for these very sources, and kept."""
     import filelock
+
+    names = [name for room in rooms for name in KNOWN["judges"][room]]
+    names += [n for m in MODULES if m.partition(".")[0] in rooms for n in own_files(m)]
 
     sources = sorted([*PACKAGE.rglob("*.py"), *TESTS.rglob("*.py")])
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     found: dict[str, dict[str, Any]] = {}
     SEEN.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(SEEN / "lock"):
-        for name in dict.fromkeys([*(n for r in rooms for n in KNOWN["judges"][r]), "refusals"]):
+        for name in dict.fromkeys([*names, "refusals"]):
             store = SEEN / f"{digest}.{name}.json"
             if not store.exists():
                 child(partial(watched, name, store), 900)
@@ -364,20 +375,20 @@ def watched(name: str, store: Path) -> int:
 def judges(mutant: Mutant, reached: dict[str, dict[str, Any]]) -> tuple[list[str], float]:
     """The tests that reach a mutant, its own first, and how long they take without it."""
     at = f"{mutant.module}:{mutant.function}"
-    room, _, stem = mutant.module.partition(".")
-    own = KNOWN["judges"]["own"].get(stem, [stem])
+    room = mutant.module.partition(".")[0]
+    own = own_files(mutant.module)
     chosen: list[str] = []
     spent = 0.0
-    for names in (own, KNOWN["judges"][room], ["refusals"]):
+    each = [*(([name], OWN) for name in own), (KNOWN["judges"][room], SPENT), (["refusals"], SPENT)]
+    for names, left in each:
         files = [f"tests/test_{name}.py" for name in names]
         fits = sorted(
             (seconds, test)
-            for found in (reached[file] for file in files if file in reached)
+            for found in (reached[file] for file in files)
             for test, (seconds, called) in found["tests"].items()
             if test not in chosen and (at in called or at in found["shared"])
             if not any(f"::{dear}" in test for dear in KNOWN["judges"]["dear"])
         )
-        left = OWN if names is own else SPENT
         for seconds, test in fits:
             if seconds <= left or test in KNOWN["judges"]["last"]:
                 chosen.append(test)
