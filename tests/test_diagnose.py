@@ -516,6 +516,18 @@ def test_fresh_draws_give_a_mean_and_its_error():
     assert error == pytest.approx(found.std(ddof=1) / np.sqrt(8))
 
 
+def test_other_draws_are_not_what_is_known_of_the_last_ones():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 4), nn.Dropout(0.5), nn.Linear(4, 1)).double()
+    objective = Objective(model, squared, (X, Y), penalty_of(model, None, None, None), draws=2)
+    w = objective.first
+    other = objective.values(w, seed=7)
+    loss, cost, _ = objective.gradient(w, 0.1)
+    assert objective.values(w) == (loss, cost)
+    assert objective.values(w, seed=7) == other
+    assert abs(other[0] - loss) > 1e-6
+
+
 def test_the_steepest_place_of_an_activation():
     # GELU'(z) = Phi + z phi is largest at sqrt(2)
     top = 0.5 * (1 + math.erf(1)) + math.sqrt(2) * math.exp(-1) / math.sqrt(2 * math.pi)

@@ -159,7 +159,7 @@ NO_FORMULAS = {
     ("11_collapse_self_supervised", "stacks"): "random augmentations",
     ("11_collapse_self_supervised", "train_encoder"): "networks",
     ("11_collapse_self_supervised", "weak_share"): "of a trained network: alive or dead",
-    ("12_collapse_vae", "linear_theory"): "drawn and told beside a record, and claimed nowhere",
+    ("12_collapse_vae", "linear_theory"): "told beside a record: test_records holds it",
     ("12_collapse_vae", "of_record"): "a sentence, or that there is none",
     ("12_collapse_vae", "told"): "sentences of numbers that are recorded",
     ("12_collapse_vae", "told_of_window"): "a sentence of numbers that are recorded",

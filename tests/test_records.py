@@ -1,12 +1,15 @@
 """Recorded runs: complete, from one command, and stale once what computed them has changed."""
 
+import ast
 import json
 from pathlib import Path
 
 import demo_chapter
+import in_process
 import nbformat
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 
 import phase_utils as pu
 from phase_utils import chapters
@@ -26,6 +29,40 @@ def test_record_chapter_and_digest_belong_together(name):
     assert vocabulary.failing(record.claims) == ()
     assert len(record.revision) == 40, "made from a source that was not committed"
     assert len(record.kept["data"]["sha256"]) == 64
+
+
+def test_the_lines_beside_a_record_are_those_of_the_best_linear_networks():
+    (function,) = (
+        node
+        for node in ast.parse(in_process.source("12_collapse_vae")).body
+        if isinstance(node, ast.FunctionDef) and node.name == "linear_theory"
+    )
+    names = {"np": np}
+    exec(ast.unparse(function), names)
+    size, total, prices = np.array([2.0, 0.7, 0.1]), 3.2, [0.05, 0.4, 1.2]
+    found = names["linear_theory"](prices, {"eigenvalues": size, "total": total})
+    for price, (rate, units, distance, variance, loss) in zip(
+        prices, np.transpose(found), strict=True
+    ):
+        level = price * size[0]  # what a mode pays for a nat, twice
+
+        def bill(kept, a, level=level):
+            return a - kept + level * np.log(a / (a - kept))
+
+        best = [
+            minimize_scalar(
+                bill, args=(a,), bounds=(0, a), method="bounded", options={"xatol": 1e-9}
+            )
+            for a in size
+        ]
+        kept = np.array([max(one.x, 0.0) for one in best])
+        assert rate == pytest.approx(np.log(size / (size - kept)).sum() / 2, abs=1e-6)
+        assert units == np.sum(kept > 1e-6)
+        assert variance == pytest.approx(kept.sum() / total, abs=1e-6)
+        rest = total - size.sum()
+        apart = np.square(np.sqrt(size) - np.sqrt(np.where(kept > 1e-6, kept, 0.0))).sum() + rest
+        assert distance == pytest.approx(apart / total, abs=1e-6)
+        assert loss == pytest.approx((sum(one.fun for one in best) + rest) / total, abs=1e-6)
 
 
 def test_no_record_is_without_its_chapter():
