@@ -3,6 +3,7 @@
 import copy
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -462,6 +463,14 @@ def test_a_module_that_runs_in_float32_only_says_its_resolution():
     assert "float32" not in str(double)
 
 
+def test_one_draw_is_enough_for_an_answer_without_an_error_bar_of_many():
+    x = torch.randn(40, 4, generator=seeded())
+    model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.1), nn.Linear(4, 1))
+    found = pu.diagnose(model, F.mse_loss, (x, x[:, :1]), starts=1, steps=20, draws=1)
+    assert found.gamma_coexistence > 0
+    assert found.evidence.noise > 0
+
+
 def test_buffers_and_the_generator_of_torch_are_left_as_they_were():
     x = torch.randn(40, 4, generator=seeded())
     y = (x[:, 0] > 0).long()
@@ -530,6 +539,9 @@ def test_a_sum_over_samples_is_refused_in_any_form_and_a_mean_is_not():
     ):
         with pytest.raises(ValueError, match="pass reduction='mean'"):
             made(loss_fn).refuse_sum()
+        for call in (pu.diagnose, partial(pu.Watch, gamma=0.1)):
+            with pytest.raises(ValueError, match="pass reduction='mean'"):
+                call(net, loss_fn, (x, y))
     for loss_fn in (nn.CrossEntropyLoss(), nn.CrossEntropyLoss(weight=weights)):
         made(loss_fn).refuse_sum()
     # a loss that wants its own number of samples is not known to be a sum

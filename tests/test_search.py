@@ -1,5 +1,7 @@
 """The search of a diagnosis: what saves evaluations gives the same answers."""
 
+import types
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -13,7 +15,7 @@ from phase_utils.diagnosis.ascent import Ascent, ascend
 from phase_utils.diagnosis.blind import Blind, Reference
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.penalties import Penalty
-from phase_utils.diagnosis.search import Search
+from phase_utils.diagnosis.search import Search, _best
 from phase_utils.diagnosis.verdict import order_of, settled
 
 
@@ -137,6 +139,32 @@ def test_a_start_that_is_not_as_good_as_another_leaves_its_bound_as_it_was():
         run = search._finish(pool, i, 150)[i]
         assert run.gamma >= before.gamma
         assert run.gamma <= best.gamma * (1 + 1e-6)
+
+
+def test_the_best_of_each_kind_is_finished_besides_the_best_of_all(monkeypatch):
+    monkeypatch.setattr(search_module, "FINISHED", 3)
+    kinds = ["fresh", "own", "fresh", "unit", "unit", "fresh", "steepest"]
+    gammas = [0.9, 0.1, 0.8, 0.2, 0.3, 0.7, 0.0]
+    pool = [Ascent(k, np.zeros(1), g) for k, g in zip(kinds, gammas, strict=True)]
+    assert _best(pool) == [0, 2, 5, 1, 4]
+
+
+def test_a_bound_is_found_again_below_a_better_blind_network():
+    def lowered(loss, square=1.0, blind=1.0):
+        def root(loss, square, low):
+            assert loss + low * square < blind
+            return (blind - loss) / square
+
+        space = types.SimpleNamespace
+        reference = space(at=lambda _: space(value=blind), root=root)
+        search = space(reference=reference, objective=space(values=lambda _: (loss, square)))
+        run = Ascent("own", np.zeros(1), 2.0, path=((2.0, 1.0, 1.0),), done=True)
+        return Search._lowered(search, run)
+
+    assert lowered(0.5).gamma == 0.5
+    assert lowered(0.5).done
+    nothing = lowered(1.2)
+    assert (nothing.gamma, nothing.path, nothing.done) == (0.0, (), False)
 
 
 def test_r_that_stays_while_gamma_converges_is_a_jump_however_small():
