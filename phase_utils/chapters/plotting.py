@@ -47,9 +47,9 @@ SMALLEST, LARGEST = 0.1, 100.0  # inches of a figure
 
 
 def use_style() -> None:
-    """Set the book's style for all following figures; in a notebook emit SVG and PDF.
+    """Set the book's style for all following figures; in a notebook emit SVG.
 
-    SVG for pages, where it stays sharp and can be inverted in dark mode; PDF for print.
+    That stays sharp, can be inverted in dark mode, and becomes PDF in print.
 
     Examples
     --------
@@ -61,7 +61,10 @@ def use_style() -> None:
     try:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("svg", "pdf")  # type: ignore[no-untyped-call]
+        set_matplotlib_formats("svg")  # type: ignore[no-untyped-call]
+        if "inline" in plt.get_backend():
+            plt.switch_backend(plt.get_backend())  # now: a later switch brings the hook back
+            plt.uninstall_repl_displayhook()  # which draws each figure once more, for no screen
     except (ImportError, AttributeError):  # no notebook: the figure formats are the caller's
         return
 
