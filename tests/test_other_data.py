@@ -19,7 +19,7 @@ LONG = pytest.mark.scheduled
 NAMES = chapters.names()
 PARAMETERS = {name: {p.name: p for p in chapters.find(name).parameters} for name in NAMES}
 PAIRS = [name for name in NAMES if "compare_target" in PARAMETERS[name]]
-LONGEST = ("15_your_network", "16_adamw")  # which have little that depends on a table
+LONGEST = ("16_your_network", "17_adamw")  # which have little that depends on a table
 ALONE = [name for name in NAMES if name not in PAIRS]
 BUILT_IN = {
     name: [c for c in ("diabetes", "digits") if c in PARAMETERS[name]["data"].choices]
@@ -147,7 +147,7 @@ def passage(land):
         pytest.param("depth_two_and_more", "c06_gamma", 2, last_transition, marks=LONG),
         pytest.param("cascades", "c07_yours", 2, last_transition, marks=LONG),
         ("infinite_depth", "c08_quarter", np.inf, last_spinodal),
-        ("initialization_and_escape", "c13_pass", 2, passage),
+        ("initialization_and_escape", "c14_pass", 2, passage),
     ],
 )
 def test_the_page_shows_what_the_users_file_gives(chapter, glued, depth, shown, monkeypatch):
