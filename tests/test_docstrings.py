@@ -1,11 +1,13 @@
 """Docstrings of public names: complete, in one dialect, with examples that run."""
 
+import ast
 import dataclasses
 import doctest
 import importlib
 import inspect
 import pkgutil
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from numpydoc.validate import validate
 from public_names import members, public
 
 import phase_utils as pu
+from phase_utils import _check
 
 # the checks of numpydoc that hold here; those left out ask for capital letters and See Also
 ASKED = re.compile(r"GL(06|07|08)|SS0[136]|PR0[123567]|PR10|RT0[13]|YD01|EX04")
@@ -39,6 +42,38 @@ def test_docstring_is_complete(name):
         if ASKED.match(code) and not (RESULTS in text and made_by_no_reader(thing))
     ]
     assert faults == []
+
+
+# what refuses an argument; the others of that module only say something
+REFUSE = {name for name, _ in inspect.getmembers(_check, inspect.isfunction)} - {
+    "bar",
+    "kind",
+    "said",
+    "shown",
+}
+
+
+def refuses(thing):
+    """Whether code raises by itself, or checks its arguments by `_check`."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
+    called = {
+        n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and hasattr(n.func, "id")
+    }
+    return bool(called & REFUSE) or any(isinstance(n, ast.Raise) for n in ast.walk(tree))
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_what_refuses_arguments_says_so(name):
+    thing = resolved(name)
+    if made_by_no_reader(thing) or getattr(thing, "fget", None):
+        return
+    if inspect.isclass(thing):
+        made = "__post_init__" if dataclasses.is_dataclass(thing) else "__init__"
+        code = thing.__dict__.get(made)
+    else:
+        code = thing
+    if inspect.isfunction(code) and refuses(code):
+        assert section(inspect.getdoc(thing) or "", "Raises")
 
 
 # what starts kernels, too long for an example that runs: a page shows it, and test_grid runs it

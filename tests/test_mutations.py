@@ -312,10 +312,10 @@ def test_every_public_formula_is_mutated_or_exempt():
 CHAPTERS = chapters.names()
 
 
-def every_third(cases):
+def every_sixth(cases):
     """The cases as parameters of a test; the others are left to the scheduled run."""
     return [
-        pytest.param(*case, marks=pytest.mark.scheduled if i % 3 else ())
+        pytest.param(*case, marks=pytest.mark.scheduled if i % 6 else ())
         for i, case in enumerate(cases)
     ]
 
@@ -325,7 +325,7 @@ def test_functions_singled_out_exist():
     assert all(function in functions(c) for c, function in POWERS | set(NO_FORMULAS))
 
 
-@pytest.mark.parametrize(("formula", "chapter"), every_third(FORMULAS.items()))
+@pytest.mark.parametrize(("formula", "chapter"), every_sixth(FORMULAS.items()))
 def test_a_wrong_formula_of_the_package_is_caught(formula, chapter, monkeypatch):
     mutate_package(formula, monkeypatch)
     with pytest.raises(Caught):
@@ -334,7 +334,7 @@ def test_a_wrong_formula_of_the_package_is_caught(formula, chapter, monkeypatch)
 
 @pytest.mark.parametrize(
     ("chapter", "function"),
-    every_third(
+    every_sixth(
         (c, function)
         for c in CHAPTERS
         for function in functions(c)

@@ -245,6 +245,11 @@ class Ledger:
             Its id.
         reason : str
             Which hypothesis, and why.
+
+        Raises
+        ------
+        ValueError
+            For another chapter's claim, or no reason.
         """
         self._definition(claim)
         non_empty("reason", reason)
@@ -259,6 +264,11 @@ class Ledger:
             Its id.
         reason : str
             What is missing.
+
+        Raises
+        ------
+        ValueError
+            For another chapter's claim, or no reason.
         """
         self._definition(claim)
         non_empty("reason", reason)

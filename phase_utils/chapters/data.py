@@ -114,6 +114,11 @@ def literal(name: str) -> str:
     str
         Markdown.
 
+    Raises
+    ------
+    ValueError
+        If the name is no text.
+
     Examples
     --------
     >>> import phase_utils as pu

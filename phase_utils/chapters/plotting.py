@@ -82,6 +82,11 @@ def depth_style(depth: int) -> dict[str, Any]:
     dict
         Arguments of `Axes.plot`.
 
+    Raises
+    ------
+    ValueError
+        For a depth that is no whole number, or negative.
+
     Examples
     --------
     >>> import phase_utils as pu
@@ -111,6 +116,11 @@ def panels(columns: int = 1, *, width: float = 7.2, height: float = 3.0) -> tupl
         With a transparent face.
     axes : Axes or array of Axes
         One, or `columns` of them.
+
+    Raises
+    ------
+    ValueError
+        For a number of columns or a size out of range.
 
     Examples
     --------
@@ -143,6 +153,11 @@ def residual_panels(
         The main panels, (columns,).
     residuals : array of Axes
         Those below them, (columns,).
+
+    Raises
+    ------
+    ValueError
+        For a number of columns or a size out of range.
 
     Examples
     --------
@@ -184,6 +199,11 @@ def mark(axes: Axes | Sequence[Axes], x: float, label: str, *, colour: str = "0.
         Written at its top.
     colour : str
         Of line and label, as Matplotlib names it.
+
+    Raises
+    ------
+    ValueError
+        For axes that are none, a place that is no number, or a colour that is unknown.
 
     Examples
     --------

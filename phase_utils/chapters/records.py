@@ -100,6 +100,11 @@ class Record:
         -------
         bool
             False, too, where the run did not check it.
+
+        Raises
+        ------
+        ValueError
+            If the claim is no text.
         """
         name = non_empty("claim", claim)
         return evidence(str(c["state"]) for c in self.claims if c["id"] == name) == WHOLE

@@ -40,6 +40,11 @@ class LiveFigure:
         What the module starts from, as the function of this name makes it; each entry is a trait
         of `widget`.
 
+    Raises
+    ------
+    ValueError
+        For another name, or a state that its function did not make.
+
     Examples
     --------
     >>> import phase_utils as pu
@@ -82,6 +87,11 @@ class LiveFigure:
         -------
         bytes
             Its content.
+
+        Raises
+        ------
+        ValueError
+            For another format.
         """
         return live_figures.drawn(self.name, self.state, one_of("form", form, ("svg", "pdf")))
 

@@ -18,6 +18,11 @@ def counted(number: int, noun: str) -> str:
     str
         `1 input`, `0 inputs`.
 
+    Raises
+    ------
+    ValueError
+        For a number below 0, or no noun.
+
     Examples
     --------
     >>> import phase_utils as pu

@@ -57,6 +57,11 @@ def name(device: torch.device) -> str:
     str
         "cpu", or the name of the GPU.
 
+    Raises
+    ------
+    ValueError
+        If the device is no `torch.device`.
+
     Examples
     --------
     >>> import phase_utils as pu

@@ -115,6 +115,11 @@ class ModuleProblem(ModuleLoss):
         -------
         ModuleProblem
             On these samples.
+
+        Raises
+        ------
+        ValueError
+            For a number below 1, or a negative seed.
         """
         samples, seed = integer("samples", samples, minimum=1), integer("seed", seed, minimum=0)
         if samples >= len(self.x):
@@ -179,6 +184,11 @@ class ModuleProblem(ModuleLoss):
         -------
         Tensor
             (len(seeds), P).
+
+        Raises
+        ------
+        ValueError
+            For a negative scale, or seeds that are no whole numbers.
         """
         scale, seeds = scalar("scale", scale, minimum=0), integers("seeds", seeds).tolist()
         fan_in = torch.cat(
