@@ -70,7 +70,7 @@ FORMULAS = {
     "landscape.Landscape.ridge:B": "effective_landscape",
     "landscape.Landscape.stationary:0": "effective_landscape",
     "landscape.Landscape.minima": "effective_landscape",
-    "landscape.Landscape.paper_b": "effective_landscape",
+    "landscape.Landscape.paper_b": "line_by_line_landscape",
     "landscape.Landscape.global_minimum:B": "effective_landscape",
     "landscape.Landscape.global_minimum:loss": "effective_landscape",
     "landscape.Landscape.global_minimum:slope": "effective_landscape",
