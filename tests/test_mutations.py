@@ -142,7 +142,7 @@ NO_FORMULAS = {
     ("07_cascades", "beginning"): "initial weights",
     ("07_cascades", "scattered_weights"): "random weights",
     ("07_cascades", "noisy_training"): "networks, and the strength of their noise",
-    ("05_depth_one", "numeral"): "evaluates both sides",
+    ("20_line_by_line_depth_one", "numeral"): "evaluates both sides",
     ("09_linear_origin", "gaussian"): "random numbers",
     ("09_linear_origin", "starts"): "random numbers",
     ("09_linear_origin", "dense_net"): "random weights",
