@@ -49,7 +49,7 @@ FORMULAS = {
     "moments.Moments.signals": "effective_landscape",
     "moments.Moments.signal": "effective_landscape",
     "moments.Moments.eigenvalues": "effective_landscape",
-    "moments.Moments.residual_variance": "infinite_depth",
+    "moments.Moments.residual_variance": "line_by_line_deeper",
     "spectrum.Spectrum.direct:0": "effective_landscape",
     "spectrum.Spectrum.direct:1": "depth_two_and_more",
     "spectrum.Spectrum.direct:2": "effective_landscape",
