@@ -37,6 +37,12 @@ def test_every_exercise_has_a_solution_and_one_is_numerical(name):
     assert any(b.kind in ("code", "{code-cell}") for b in inner)
 
 
+def test_the_map_has_every_chapter_once():
+    text = (ROOT / "book" / "introduction.md").read_text()
+    (tree,) = (b for b in blocks(text.splitlines()) if b.kind == "{div}")
+    assert sorted(re.findall(r"- \{doc\}`/notebooks/(\w+)`", "\n".join(tree.lines))) == STORIES
+
+
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: path.stem)
 def test_every_figure_is_described(path):
     text = path.read_text()
