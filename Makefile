@@ -111,9 +111,7 @@ lint: $(STAMP) ## check style and spelling, the chapters' cells too
 format: $(STAMP) ## rewrite files in the project's style, the chapters' cells too
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-ifneq ($(CHAPTERS),)
-	$(BIN)/jupytext --quiet --pipe-fmt ipynb --pipe 'ruff format --line-length 80 --stdin-filename notebooks/cells.ipynb -' $(CHAPTERS)
-endif
+	$(BIN)/python book/format_cells.py $(CHAPTERS)
 
 types: $(STAMP) ## check the types of the package
 	$(BIN)/mypy phase_utils

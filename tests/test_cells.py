@@ -1,9 +1,14 @@
-"""What a notebook makes of a figure: one SVG, drawn as often as that needs."""
+"""Cells of chapters: a figure is one SVG, and formatting changes code alone."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 from nbformat.v4 import new_code_cell, new_notebook
 
 from phase_utils.chapters import execution
 
+ROOT = Path(__file__).resolve().parents[1]
 COUNT = """
 import phase_utils as pu
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -20,3 +25,13 @@ def test_a_figure_is_one_svg_and_never_drawn_for_a_screen():
     assert not error
     (output,) = executed.cells[1].outputs
     assert set(output.data) == {"image/svg+xml", "text/plain"}
+
+
+def test_a_chapter_is_formatted_in_its_code_alone(tmp_path):
+    text = (ROOT / "notebooks" / "03_depth_zero.md").read_text()
+    spoiled = text.replace("import numpy as np\n", "import numpy   as np\n")
+    assert spoiled != text
+    copy = tmp_path / "03_depth_zero.md"
+    copy.write_text(spoiled)
+    subprocess.run([sys.executable, ROOT / "book" / "format_cells.py", copy], check=True)
+    assert copy.read_text() == text
