@@ -8,6 +8,8 @@ Cells are 80 columns wide, which is what a page holds.
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import jupytext
@@ -27,12 +29,17 @@ def formatted(chapter: nbformat.NotebookNode) -> list[str]:
     return [cell.source for cell in new.cells if cell.cell_type == "code"]
 
 
+def changed(cells: Iterator[str], found: re.Match[str]) -> str:
+    """Return a block with the next of the cells as its code."""
+    return f"{found[1]}{next(cells)}\n{found[3]}"
+
+
 def main() -> None:
     """Rewrite the chapters named."""
     for path in map(Path, sys.argv[1:]):
         text = path.read_text(encoding="utf-8")
         cells = iter(formatted(jupytext.reads(text, fmt="md:myst")))
-        new = CELL.sub(lambda found: f"{found[1]}{next(cells)}\n{found[3]}", text)
+        new = CELL.sub(partial(changed, cells), text)
         if next(cells, None) is not None:
             raise SystemExit(f"{path} has cells that stand in no block of their own")
         if new != text:
