@@ -33,6 +33,9 @@ def test_every_exercise_has_a_solution_and_one_is_numerical(name):
     assert exercises
     assert solutions.keys() == exercises
     assert {b.options.get("class") for b in solutions.values()} == {"dropdown"}
+    for label, solution in solutions.items():
+        assert any(line.strip() for line in solution.lines), label
+        assert not any(line.startswith("## ") for line in solution.lines), f"{label} has no end"
     inner = [b for solution in solutions.values() for b in parts(solution.lines)]
     assert any(b.kind in ("code", "{code-cell}") for b in inner)
 
