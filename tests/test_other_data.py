@@ -137,17 +137,12 @@ def last_spinodal(land):
     return f"{land.spinodals()[-1].gamma / learnable:.4f}"
 
 
-def passage(land):
-    return f"{pu.learning_basin(land, land.transitions()[0].gamma).passage:.6f}"
-
-
 @pytest.mark.parametrize(
     ("chapter", "glued", "depth", "shown"),
     [
         pytest.param("depth_two_and_more", "c06_gamma", 2, last_transition, marks=LONG),
         pytest.param("cascades", "c07_yours", 2, last_transition, marks=LONG),
         ("infinite_depth", "c08_quarter", np.inf, last_spinodal),
-        ("initialization_and_escape", "c14_pass", 2, passage),
     ],
 )
 def test_the_page_shows_what_the_users_file_gives(chapter, glued, depth, shown, monkeypatch):
@@ -168,3 +163,17 @@ def test_the_page_shows_what_the_users_file_gives(chapter, glued, depth, shown, 
         found = f"{found:.{len(own.partition('.')[2])}f}"
     assert found.partition(";")[0].count(own) == 1  # what follows is about the other data
     assert values[f"{glued[:3]}_data"].startswith("diabetes.csv, 120 samples of 4 inputs")
+
+
+def test_a_visible_cell_prints_what_the_users_file_gives(monkeypatch, capsys):
+    tables.write("diabetes.csv", "measurements")
+    parameters = {"data": "diabetes.csv", "target": "y"}
+    tree = ast.parse(in_process.source("initialization_and_escape", **parameters))
+    (end,) = (i for i, line in enumerate(tree.body) if "print(f'minimum" in ast.unparse(line))
+    tree.body = tree.body[: end + 1]
+    in_process.run(tree, monkeypatch)
+    shown = capsys.readouterr().out
+    for name, target in (("diabetes.csv", "y"), ("diabetes", "")):
+        land = pu.Landscape(pu.data.load(name, target=target).moments, 2)
+        passage = pu.learning_basin(land, land.transitions()[0].gamma).passage
+        assert (f"pass {passage:.5f}\n" in shown) == (name == "diabetes.csv")

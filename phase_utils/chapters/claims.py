@@ -113,7 +113,7 @@ class Ledger:
     Examples
     --------
     >>> import phase_utils as pu
-    >>> ledger = pu.claims.Ledger("03_depth_zero", "smoke")
+    >>> ledger = pu.claims.Ledger("18_line_by_line_no_transition", "smoke")
     >>> ledger.check(
     ...     "B3",
     ...     measured=pu.Landscape(pu.Moments.isotropic(), depth=0).minima(0.5)[0],
@@ -123,7 +123,7 @@ class Ledger:
     ... )
     B3 | pass | measured 0.3 | expected 0.3 | 1 value within 1e-12 (relative)
     >>> ledger.summary()
-    '7 claims, 1 checks: 1 pass, 6 unchecked'
+    '14 claims, 1 checks: 1 pass, 13 unchecked'
     """
 
     def __init__(self, chapter: str, tier: str) -> None:
