@@ -170,7 +170,6 @@ NO_FORMULAS = {
     ("14_initialization_and_escape", "pooled"): "mean over escapes, compared within 30 %",
     ("16_your_network", "lowest"): "where it jumps is compared, not what it is",
     ("16_your_network", "spread"): "compared with a thousandth of another spread",
-    ("16_your_network", "accuracy"): "drawn, and claimed nowhere",
     ("16_your_network", "rebuilt"): "a mean over noise, compared within 5 %",
     ("16_your_network", "divergence"): "a mean over noise, compared within 5 %",
     ("17_adamw", "squared"): "AdamW does not feel the size of a loss",
