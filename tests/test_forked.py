@@ -1,5 +1,6 @@
 """A forked kernel is the kernel that would have been started, and ends as one."""
 
+import itertools
 import json
 import os
 import signal
@@ -8,11 +9,12 @@ import sys
 import threading
 import time
 
+import nbformat
 import pytest
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory
 
-from phase_utils.chapters import forked
+from phase_utils.chapters import execution, forked
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are made on Linux alone")
 NAME = "phase-book-forked"
@@ -192,3 +194,18 @@ def test_nothing_outlives_the_process_that_asked(tmp_path):
     pids = [int(number) for number in done.stdout.split()]
     assert len(pids) == 2
     assert all(gone(pid) for pid in pids)
+
+
+def test_the_second_chapter_of_a_process_is_forked(monkeypatch):
+    monkeypatch.setattr(execution, "_RUNS", itertools.count())
+    monkeypatch.setattr(
+        KernelProvisionerFactory.instance(), "default_provisioner_name", "local-provisioner"
+    )
+    cell = "import os; print('nursery' in open(f'/proc/{os.getppid()}/cmdline').read())"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    said = []
+    for _ in range(3):
+        done, error = execution.execute(notebook, {})
+        assert not error
+        said.append(done.cells[-1].outputs[0].text)
+    assert said == ["False\n", "True\n", "True\n"]
