@@ -157,6 +157,7 @@ NO_FORMULAS = {
     ("11_collapse_self_supervised", "small_scales"): "a grid",
     ("11_collapse_self_supervised", "views"): "random augmentations",
     ("11_collapse_self_supervised", "stacks"): "random augmentations",
+    ("11_collapse_self_supervised", "represent"): "evaluates a network",
     ("11_collapse_self_supervised", "train_encoder"): "networks",
     ("11_collapse_self_supervised", "weak_share"): "of a trained network: alive or dead",
     ("12_collapse_vae", "linear_theory"): "told beside a record: test_records holds it",
