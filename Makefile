@@ -15,6 +15,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PATH := $(BIN):$(PATH)
 # the chapters multiply many small matrices: a second thread only waits for the first
 export OMP_NUM_THREADS ?= 1
+# kernels are forks of one that has imported; local-provisioner starts each by itself
+export JUPYTER_DEFAULT_PROVISIONER_NAME ?= phase-book-forked
 
 .PHONY: help venv book zip pdf packages publish links test test-gpu scheduled portability lowest lint format types references requirements lock clean
 .DEFAULT_GOAL := help

@@ -1,6 +1,7 @@
 """Execute a notebook with the running interpreter, and make what it leaves fit to be handed on."""
 
 import copy
+import itertools
 import json
 import os
 import re
@@ -22,6 +23,8 @@ TIMEOUT = 6 * 3600  # seconds for one cell; at the size of the book 600 are enou
 STATIC = (
     "PHASE_BOOK_STATIC"  # 1 in kernels whose outputs are kept: what they show must not need one
 )
+FORKED = "phase-book-forked"  # what starts kernels as forks, as pyproject.toml names it
+_RUNS = itertools.count()
 _PATH_FREE = ("image/png", "image/jpeg", "application/pdf")
 _ANSI = r"\x1b\[[0-9;]*m"
 # An absolute path of two or more parts; the start must not continue a word, a URL or a tag.
@@ -165,10 +168,14 @@ def write_notebook(path: Path, nb: NotebookNode) -> None:
 def _kernel_manager(folder: Path, keeping: bool) -> type:
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
+    from jupyter_client.provisioning.factory import KernelProvisionerFactory
     from traitlets import default
 
     command = [sys.executable, "-m", "ipykernel_launcher"]
     told = {STATIC: "1", KEEPING: str(int(keeping))}
+    # whoever runs a second chapter will run more: one process imports for them all
+    many = next(_RUNS) and FORKED in KernelProvisionerFactory.instance().provisioners
+    started_by = {"kernel_provisioner": {"provisioner_name": FORKED}} if many else {}
 
     class RunningInterpreter(AsyncKernelManager):
         """Starts the ipykernel of this interpreter: an installed `python3` may point elsewhere."""
@@ -183,6 +190,7 @@ def _kernel_manager(folder: Path, keeping: bool) -> type:
                 argv=[*command, "-f", "{connection_file}", "--log-level=ERROR"],
                 display_name="Python 3",
                 language="python",
+                metadata=started_by,
                 env=told | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder)),
             )
 
