@@ -4,11 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jupytext
+import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from phase_utils.chapters import execution
 
 ROOT = Path(__file__).resolve().parents[1]
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.md"))
+LONG = {"11", "12", "17"}  # numbers of chapters whose visible cells may still be longer
+LINES = 15  # of a visible cell
+FOLDED = {"hide-input", "hide-cell", "remove-input", "remove-cell", "parameters"}
 COUNT = """
 import phase_utils as pu
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -35,3 +41,12 @@ def test_a_chapter_is_formatted_in_its_code_alone(tmp_path):
     copy.write_text(spoiled)
     subprocess.run([sys.executable, ROOT / "book" / "format_cells.py", copy], check=True)
     assert copy.read_text() == text
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_cell_that_is_shown_is_short(path):
+    cells = [cell for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+    shown = [cell.source for cell in cells if not FOLDED & set(cell.metadata.get("tags", []))]
+    long = [code for code in shown if len(code.splitlines()) > LINES]
+    number = path.name.partition("_")[0]
+    assert number in LONG or not long, "\n\n".join(long)

@@ -8,7 +8,8 @@ from docutils import nodes
 
 from phase_utils.chapters import claims
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book" / "_ext"))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
 claim_marks = pytest.importorskip("claim_marks")
 
@@ -60,6 +61,20 @@ def test_marks_that_stand_alone_have_no_brackets(written, read):
     tree = document(nodes.paragraph("", "", *texts))
     claim_marks.bare(tree)
     assert tree.astext() == read
+
+
+@pytest.mark.parametrize("marks", [1, 2])
+@pytest.mark.parametrize("space", [" ", "\n"])
+def test_a_mark_stays_on_the_line_of_its_formula(space, marks):
+    more = [nodes.Text(", "), link("✓")] * (marks - 1)
+    texts = [nodes.Text("at "), nodes.math(text="N"), nodes.Text(f"{space}("), link("✓"), *more]
+    tree = document(nodes.paragraph("", "", *texts, nodes.Text(").")))
+    claim_marks.bare(tree)
+    (held,) = [node for node in tree.findall(nodes.inline) if node["classes"] == [claim_marks.HELD]]
+    assert held.astext() == "N" + "\u2009".join("✓" * marks)
+    assert tree.astext() == f"at {held.astext()}."
+    style = (ROOT / "book" / "_static" / "custom.css").read_text()
+    assert f".{claim_marks.HELD} {{\n  white-space: nowrap;" in style
 
 
 @pytest.mark.parametrize(("state", "glyph"), [("pass", "✓"), ("untested", "○")])

@@ -138,6 +138,7 @@ EXEMPT = {
 
 # functions of chapters that are no formulas
 NO_FORMULAS = {
+    ("01_formalism", "trained"): "a network beside its theory: no claim",
     ("04_no_zeroth_order", "sample"): "random samples",
     ("07_cascades", "beginning"): "initial weights",
     ("07_cascades", "scattered_weights"): "random weights",
@@ -186,6 +187,7 @@ POWERS = {
     ("09_linear_origin", "convolve"),
     ("09_linear_origin", "remainder"),
     ("09_linear_origin", "change"),
+    ("10_collapse_supervised", "variance"),
     ("16_your_network", "pays"),
 }
 

@@ -32,6 +32,7 @@ WORDS = {
 PARTS = ("left", "middle", "right", "inset", "upper", "lower")  # of a figure
 MARK, OPEN = "✓", "○"  # every check passes; not all of them do, or none was made in full
 SURE, OTHER = "checked", "not checked in full"
+HELD = "claim-held"  # a formula and the marks behind it
 LINE = re.compile(r'class="claim-line claim-line-([a-z-]+)')
 # what hidden code is for: the first of these that it has
 PURPOSES = (
@@ -113,6 +114,14 @@ def bare(doctree: nodes.document) -> None:
                 parent[place] = nodes.Text(after[1:])
             elif not is_mark(node):
                 parent[place] = nodes.Text("\u2009")
+        if first >= 2 and parent[first - 1] == "" and isinstance(parent[first - 2], nodes.math):
+            hold(parent, first - 2, last + 1)
+
+
+def hold(parent: nodes.Element, start: int, stop: int) -> None:
+    """Keep a formula and its marks on one line: browsers may end a line after any formula."""
+    held = nodes.inline("", "", *parent[start:stop], classes=[HELD])
+    parent[start:stop] = [held]
 
 
 def state_of(output: nodes.Node | None) -> str | None:

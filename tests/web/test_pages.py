@@ -255,7 +255,7 @@ def test_page(tab, name):
         ("book/introduction", "bibliography.html#", ".citation em"),
         ("book/corrections", "status.html#claim-eq-3", "p"),
         ("notebooks/06_depth_two_and_more", "05_depth_one.html#thm-05", ".theorem mjx-container"),
-        ("notebooks/06_depth_two_and_more", "#equation-eq-06-state", "mjx-container"),
+        ("notebooks/06_depth_two_and_more", "#equation-eq-06-stationary", "mjx-container"),
     ],
 )
 def test_link_shows_what_it_leads_to(tab, page, link, within):
