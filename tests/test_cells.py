@@ -12,7 +12,7 @@ from phase_utils.chapters import execution
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.md"))
-LONG = {"12", "17"}  # numbers of chapters whose visible cells may still be longer
+LONG = {"17"}  # numbers of chapters whose visible cells may still be longer
 LINES = 15  # of a visible cell
 FOLDED = {"hide-input", "hide-cell", "remove-input", "remove-cell", "parameters"}
 COUNT = """

@@ -63,6 +63,10 @@ def test_marks_that_stand_alone_have_no_brackets(written, read):
     assert tree.astext() == read
 
 
+def is_held(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.inline) and claim_marks.HELD in node["classes"]
+
+
 @pytest.mark.parametrize("marks", [1, 2])
 @pytest.mark.parametrize("space", [" ", "\n"])
 def test_a_mark_stays_on_the_line_of_its_formula(space, marks):
@@ -70,9 +74,13 @@ def test_a_mark_stays_on_the_line_of_its_formula(space, marks):
     texts = [nodes.Text("at "), nodes.math(text="N"), nodes.Text(f"{space}("), link("✓"), *more]
     tree = document(nodes.paragraph("", "", *texts, nodes.Text(").")))
     claim_marks.bare(tree)
-    (held,) = [node for node in tree.findall(nodes.inline) if node["classes"] == [claim_marks.HELD]]
+    (held,) = tree.findall(is_held)
     assert held.astext() == "N" + "\u2009".join("✓" * marks)
     assert tree.astext() == f"at {held.astext()}."
+    texts = [nodes.Text(f"so{space}("), link("✓"), nodes.Text(", "), link("✓"), nodes.Text(").")]
+    tree = document(nodes.paragraph("", "", *texts))
+    claim_marks.bare(tree)
+    assert [node.astext() for node in tree.findall(is_held)] == ["✓\u2009✓"]
     style = (ROOT / "book" / "_static" / "custom.css").read_text()
     assert f".{claim_marks.HELD} {{\n  white-space: nowrap;" in style
 

@@ -32,7 +32,7 @@ WORDS = {
 PARTS = ("left", "middle", "right", "inset", "upper", "lower")  # of a figure
 MARK, OPEN = "✓", "○"  # every check passes; not all of them do, or none was made in full
 SURE, OTHER = "checked", "not checked in full"
-HELD = "claim-held"  # a formula and the marks behind it
+HELD = "claim-held"  # marks, and the formula before them
 LINE = re.compile(r'class="claim-line claim-line-([a-z-]+)')
 # what hidden code is for: the first of these that it has
 PURPOSES = (
@@ -114,12 +114,15 @@ def bare(doctree: nodes.document) -> None:
                 parent[place] = nodes.Text(after[1:])
             elif not is_mark(node):
                 parent[place] = nodes.Text("\u2009")
-        if first >= 2 and parent[first - 1] == "" and isinstance(parent[first - 2], nodes.math):
-            hold(parent, first - 2, last + 1)
+        formula = (
+            first >= 2 and parent[first - 1] == "" and isinstance(parent[first - 2], nodes.math)
+        )
+        if formula or last > first:
+            hold(parent, first - 2 * formula, last + 1)
 
 
 def hold(parent: nodes.Element, start: int, stop: int) -> None:
-    """Keep a formula and its marks on one line: browsers may end a line after any formula."""
+    """Keep marks, and a formula before them, on one line: else a line may end after either."""
     held = nodes.inline("", "", *parent[start:stop], classes=[HELD])
     parent[start:stop] = [held]
 
