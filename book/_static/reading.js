@@ -1,6 +1,7 @@
 // Aids to reading, without the network. A link to a term, a theorem, an equation, a work or a claim
 // shows what it leads to, under the pointer and with the keyboard; Escape closes it. What is wider than
-// the page can be scrolled with the keyboard. Paper is white in the dark theme too. And where the page
+// the page can be scrolled with the keyboard; a figure that a narrow page has made smaller opens at its
+// own size. Paper is white in the dark theme too. And where the page
 // was opened as a file, what it may not fetch is taken from a script beside it.
 (() => {
   const root = new URL(document.documentElement.dataset.content_root ?? "./", location.href).href;
@@ -91,10 +92,54 @@
       else e.removeAttribute("tabindex");
     }
   }
+
+  const shrunk = (image) => image.clientWidth < 0.9 * image.naturalWidth;
+
+  function enlarge(image) {
+    const dialog = document.createElement("dialog");
+    const close = document.createElement("button");
+    const pane = document.createElement("div");
+    const large = image.cloneNode();
+    dialog.className = "enlarged";
+    dialog.ariaLabel = image.alt;
+    close.textContent = "Close";
+    close.addEventListener("click", () => dialog.close());
+    large.style.width = `${image.naturalWidth}px`;
+    pane.tabIndex = 0; // scrolls, by the keyboard too
+    pane.append(large);
+    dialog.append(close, pane);
+    dialog.addEventListener("close", () => dialog.remove()); // the focus goes back by itself
+    image.closest(".bd-article").append(dialog);
+    dialog.showModal();
+  }
+
+  // with every figure a button that enlarges it, shown where that helps; a tap on the figure does it, too
+  function enlargeable() {
+    for (const figure of document.querySelectorAll(".bd-article figure:has(> img)")) {
+      const image = figure.querySelector("img");
+      let button = figure.querySelector("button.enlarge");
+      if (!button) {
+        const number = figure.querySelector(".caption-number")?.textContent.trim() ?? "the figure";
+        button = document.createElement("button");
+        button.className = "enlarge";
+        button.textContent = "Enlarge";
+        button.ariaLabel = `Enlarge ${number}`;
+        button.addEventListener("click", () => enlarge(image));
+        image.addEventListener("click", () => shrunk(image) && enlarge(image));
+        image.after(button);
+      }
+      button.hidden = !shrunk(image);
+    }
+  }
+
   addEventListener("load", async () => {
     await window.MathJax?.startup?.promise;
     const article = document.querySelector(".bd-article");
-    if (article) new ResizeObserver(reach).observe(article); // the sidebars move, too
+    const look = () => {
+      reach();
+      enlargeable();
+    };
+    if (article) new ResizeObserver(look).observe(article); // the sidebars move, too
   });
 
   const beside = (address) => {

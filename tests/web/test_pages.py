@@ -247,6 +247,55 @@ def test_page(tab, name):
             tab.remove_listener(event, listener)
 
 
+SMALLEST = 9  # pixels, of the text in a figure on a desk
+SHOWN = """() => [...document.querySelectorAll(".bd-article figure > img")]
+  .map(i => [decodeURIComponent(i.src.split("/").pop()), i.clientWidth])"""
+
+
+def smallest_text(svg: str) -> tuple[float, float]:
+    """The size of the smallest text of a figure of Matplotlib, and its width; in points."""
+    (width,) = re.findall(r'<svg [^>]*width="([\d.]+)pt"', svg)
+    # text is drawn at a hundred units, and its indices within it
+    sizes = re.findall(r'<g transform="[^"]*scale\(([\d.]+) -[\d.]+\)"', svg)
+    return min(100 * float(size) for size in sizes), float(width)
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("notebooks/")])
+def test_text_in_figures_is_large_enough(tab, name):
+    tab.goto((HTML / name).as_uri())
+    tab.evaluate(SETTLED)
+    small = {}
+    for file, pixels in tab.evaluate(SHOWN):
+        size, width = smallest_text((HTML / "_images" / file).read_text(encoding="utf-8"))
+        small[file] = size * pixels / width
+    assert {file: size for file, size in small.items() if size < SMALLEST} == {}
+
+
+def test_a_figure_that_a_phone_shrinks_is_enlarged(tab):
+    tab.set_viewport_size(PHONE)
+    tab.goto((HTML / "notebooks/02_effective_landscape.html").as_uri())
+    button = tab.get_by_role("button", name="Enlarge Fig. 2.1")
+    image = tab.locator("#fig-02-price img")
+    button.wait_for()
+    assert button.bounding_box()["height"] >= 44
+    natural = image.evaluate("i => i.naturalWidth")
+    dialog = tab.locator("dialog.enlarged")
+    for open_it in (button.click, lambda: button.press("Enter"), image.click):
+        open_it()
+        large = dialog.locator("img")
+        assert large.bounding_box()["width"] == natural > PHONE["width"]
+        pane = dialog.locator("div")
+        pane.evaluate("e => e.scrollTo(1e4, 0)")
+        assert pane.evaluate("e => e.scrollLeft + e.clientWidth") >= natural
+        tab.keyboard.press("Escape")
+        dialog.wait_for(state="detached")
+    button.click()
+    dialog.get_by_role("button", name="Close").click()
+    dialog.wait_for(state="detached")
+    resize(tab, DESKTOP)
+    button.wait_for(state="hidden")
+
+
 # a link, and what its preview holds: of a term, a work, a claim, a theorem and an equation
 @pytest.mark.parametrize(
     ("page", "link", "within"),
