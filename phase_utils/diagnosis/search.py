@@ -30,6 +30,8 @@ LEAST = 0.01  # of the best gamma, below which other starts are not looked for
 REACHED = 0.95  # of the best gamma, to which other starts leap
 SIZES = np.geomspace(0.1, 1e-4, 13)  # of a unit where continuous transitions begin
 BELOW = 1 - np.array([1e-5, 1e-4, 1e-3, 1e-2, 1e-1])  # of a bound, where units may pay
+PRESSED = (1.05, 1.1)  # factors in gamma beyond the best, where a state that is lost may fall on
+MOST_PRESSED = 4  # times that both are tried
 MET = 3e-6  # relative distance at which bounds from below and above have met
 
 
@@ -81,7 +83,7 @@ class Search:
                 pool = self._finish(pool, i, steps)
             if bar is not None:
                 bar.update()
-        pool = self._polish(pool, steps)
+        pool = self._pressed(self._polish(pool, steps), steps)
         if bar is not None:
             bar.close()
         best = tuple(sorted(pool, key=lambda r: -r.gamma))
@@ -181,6 +183,32 @@ class Search:
             tolerance=FINELY,
         )
         return self.lowered(pool, i, run)
+
+    def _pressed(self, pool: list[Ascent], iterations: int) -> list[Ascent]:
+        """A pool whose best was followed beyond its own end, as long as it falls on into a better.
+
+        Where a large state ends, a smaller one that no start has found may still pay.
+        """
+        for _ in range(MOST_PRESSED):
+            won = False
+            for factor in PRESSED:
+                i = max(range(len(pool)), key=lambda i: pool[i].gamma)
+                run = pool[i]
+                if self._met(pool) or run.runaway or not 0 < run.gamma < ENDLESS * run.first:
+                    return pool
+                run = ascend(
+                    self.objective,
+                    self.reference,
+                    run,
+                    factor * run.gamma,
+                    iterations=iterations,
+                    tolerance=FINELY,
+                )
+                if run.gamma >= factor * pool[i].gamma:
+                    pool, won = self.lowered(pool, i, run), True
+            if not won:
+                break
+        return pool
 
     def alone(self) -> Found | None:
         """The small unit alone, where it attains the bound: nothing is left to search for."""
