@@ -12,7 +12,6 @@ from phase_utils.chapters import execution
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.md"))
-LONG = {"17"}  # numbers of chapters whose visible cells may still be longer
 LINES = 15  # of a visible cell
 FOLDED = {"hide-input", "hide-cell", "remove-input", "remove-cell", "parameters"}
 COUNT = """
@@ -48,5 +47,4 @@ def test_a_cell_that_is_shown_is_short(path):
     cells = [cell for cell in jupytext.read(path).cells if cell.cell_type == "code"]
     shown = [cell.source for cell in cells if not FOLDED & set(cell.metadata.get("tags", []))]
     long = [code for code in shown if len(code.splitlines()) > LINES]
-    number = path.name.partition("_")[0]
-    assert number in LONG or not long, "\n\n".join(long)
+    assert not long, "\n\n".join(long)
