@@ -37,9 +37,12 @@ LINE = re.compile(r'class="claim-line claim-line-([a-z-]+)')
 # what hidden code is for: the first of these that it has
 PURPOSES = (
     (r"\A(import|from) ", "Imports and data"),
-    (r"plt\.(subplots|figure)|\.plot\(", "Code of the figure"),
+    (r"plt\.(subplot|figure)|\.panels\(|\.(plot|imshow)\(", "Code of the figure"),
     (r"\b(train|sweep|hysteresis|langevin|diagnose|backward)\(", "Code of the runs"),
+    (r"provenance\.record\(", "Code of the provenance"),
     (r"ledger\.\w+\(", "Code of the checks"),
+    (r"pu\.widgets\.", "Code of the live figure"),
+    (r"\A(def|class) ", "Definitions"),
 )
 PARAMETERS = "Parameters: this chapter runs on other data, too"
 
