@@ -149,3 +149,12 @@ def test_a_random_loss_is_refused():
     x = torch.linspace(-1, 1, 30).reshape(10, 3)
     with pytest.raises(ValueError, match="same loss twice"):
         pu.ModuleProblem(model, nn.functional.mse_loss, (x, x[:, :1]))
+
+
+def test_two_samples_whose_loss_reads_the_column_are_not_taken_for_mixed_up():
+    x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([0.5, -1.0])
+    model = nn.Linear(1, 1)
+    problem = pu.ModuleProblem(model, lambda out, y: ((out[:, 0] - y) ** 2).mean(), (x, y))
+    weights = [p.detach().double()[None] for p in model.parameters()]
+    expected = ((model(x)[:, 0] - y) ** 2).mean().item()
+    assert problem.data_loss(weights).item() == pytest.approx(expected, rel=1e-6)

@@ -471,6 +471,13 @@ def test_one_draw_is_enough_for_an_answer_without_an_error_bar_of_many():
     assert found.evidence.noise > 0
 
 
+@pytest.mark.parametrize("number", ["starts", "steps", "draws"])
+def test_one_is_enough_of_what_is_counted(number):
+    x = torch.randn(9, 1, generator=seeded())
+    with pytest.raises(ValueError, match="hysteresis must be"):  # which is looked at after them
+        pu.diagnose(nn.Linear(1, 1), F.mse_loss, (x, x), hysteresis="no", **{number: 1})
+
+
 def test_buffers_and_the_generator_of_torch_are_left_as_they_were():
     x = torch.randn(40, 4, generator=seeded())
     y = (x[:, 0] > 0).long()
