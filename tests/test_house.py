@@ -97,8 +97,9 @@ def test_a_module_is_not_hidden_by_a_function(path):
     assert inspect.ismodule(namespace["module"])
 
 
-# what works in place, as it says: a state of rows in training, and the sums of its recursion
-IN_PLACE = {"training": {"state", "along", "weight"}}
+# what works in place, as it says: a state of rows in training, the sums of its recursion, and where
+# compiled functions write
+IN_PLACE = {"training": {"state", "along", "weight", "out"}}
 
 
 def handed(function):

@@ -16,6 +16,8 @@ LEVEL = 100  # roundings by which the loss may seem to rise where the gradient s
 CURVATURE = 1e-8  # least cosine between step and change of gradient that is learned from
 FIRST_REACH = 1e12  # the direction at the start is at most that many times the longest step
 REFUSALS = 12  # refused trials in a row after which the memory is dropped
+SHRINK = (0.1, 0.5)  # of a refused step, what the next one is at least and at most
+DOWNHILL = 1e-12  # least cosine between a direction and the one against the gradient
 
 Pair = tuple[Tensor, Tensor, Tensor]  # step, change of the gradient, their product
 
@@ -93,7 +95,9 @@ class Lbfgs:
         column = taken[:, None]
 
         shorter = -slope * alpha**2 / (2 * (f_new - f - alpha * slope))
-        shorter = torch.where(shorter.isfinite(), shorter, 0.0).clamp(0.1 * alpha, 0.5 * alpha)
+        shorter = torch.where(shorter.isfinite(), shorter, 0.0).clamp(
+            SHRINK[0] * alpha, SHRINK[1] * alpha
+        )
         state["alpha"] = torch.where(taken, alpha, shorter)
         state["refused"] = torch.where(taken, 0.0, state["refused"] + 1)
 
@@ -161,7 +165,7 @@ class Lbfgs:
         stuck = state["refused"] >= REFUSALS
         state["refused"] = torch.where(stuck, 0.0, state["refused"])
         slope = dot(state["g"], direction)
-        downhill = slope < -1e-12 * norm(direction) * norm(state["g"])  # false for nan
+        downhill = slope < -DOWNHILL * norm(direction) * norm(state["g"])  # false for nan
         restart = stuck | (taken & ~downhill)
         state["inverse"] = torch.where(restart[:, None], 0.0, inverse)
         direction = torch.where(restart[:, None], steepest, direction)

@@ -14,6 +14,7 @@ ROUNDINGS = 4  # of the terms, that their sum may be wrong by
 FADE = 0.99  # of the largest curvature seen, per step that shows a smaller one
 SHORTEST = 1e-4  # of |w|: the steps that show it; rounding and kinks bend shorter ones
 FAINT = 1e-3  # share of |g|^2 / curvature, the least that a good step wins, that makes no progress
+FLATTER = 0.5  # of the least gradient seen, what counts as progress
 UNHEARD = 100  # roundings of the loss that steps may promise without it falling by one
 IDLE_CHECKS = 5  # checks in a row without progress after which a row is given up
 
@@ -67,7 +68,7 @@ def judged(state: State) -> tuple[Tensor, Tensor]:
     f, norm_g, eps = state["f"], norm(state["g"]), torch.finfo(state["f"].dtype).eps
     noise, rounding = of_gradient(state), of_loss(state)
     fell = state["f_seen"] - f > ROUNDINGS * eps * unit(state)
-    flatter = norm_g < 0.5 * state["g_seen"]
+    flatter = norm_g < FLATTER * state["g_seen"]
     state["f_seen"] = torch.where(fell, f, state["f_seen"])
     state["g_seen"] = torch.where(flatter, norm_g, state["g_seen"])
     promise = -0.5 * state["alpha"] * state["slope"]

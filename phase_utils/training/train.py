@@ -11,6 +11,7 @@ from torch import Tensor
 
 from phase_utils._check import Array, integers, kind, non_negative, shown
 from phase_utils.theory.moments import Moments
+from phase_utils.training import compiled
 from phase_utils.training.descents import Adam, Flow, FullBatch, HeavyBall, RandomBatch, hashed
 from phase_utils.training.minimisers import ADVICE, Method, minimise
 from phase_utils.training.networks import LinearNetwork
@@ -46,6 +47,9 @@ class Result:
     steps : (n,) array of int
         Steps tried, each one evaluation of loss and gradient (six for "flow"); the end is looked
         for about every 10.
+    engine : str
+        What has trained them: "compiled", by numba, which the extra `fast` brings, L-BFGS of linear
+        networks on a CPU; or "torch". They agree up to rounding.
     """
 
     weights: tuple[Tensor, ...]
@@ -55,6 +59,7 @@ class Result:
     B: Array
     status: NDArray[np.str_]
     steps: NDArray[np.int64]
+    engine: str = "torch"
 
     def summary(self) -> str:
         """How many networks ended how, and what to try next for those that failed.
@@ -152,17 +157,22 @@ def train(
     if len(numbers) != n:
         raise ValueError(f"seeds must be {n} integers, one per network, got {len(numbers)}")
     rows = _settings_of_rows(settings, decay, numbers)
+    flat = torch.cat([w.reshape(n, -1) for w in weights], dim=1)
+    engine = "compiled" if compiled.suits(posed, settings, flat) else "torch"
     with torch.no_grad():
-        final, status, steps = minimise(
-            flat_evaluate(posed, shapes),
-            torch.cat([w.reshape(n, -1) for w in weights], dim=1),
-            decay,
-            method,
-            rows,
-            tolerance=settings.tolerance,
-            max_steps=settings.max_steps,
-            capture=decay.is_cuda and isinstance(posed, LinearNetwork),
-        )
+        if engine == "compiled":
+            final, status, steps = compiled.minimise(posed, flat, decay, settings)
+        else:
+            final, status, steps = minimise(
+                flat_evaluate(posed, shapes),
+                flat,
+                decay,
+                method,
+                rows,
+                tolerance=settings.tolerance,
+                max_steps=settings.max_steps,
+                capture=decay.is_cuda and isinstance(posed, LinearNetwork),
+            )
         trained = tuple(w.contiguous() for w in views(final, shapes))
         data = _array(_one_per_row("data_loss", posed.data_loss(trained), decay))
         slope = _array(getattr(posed, "penalty", total_square)(trained))
@@ -171,7 +181,7 @@ def train(
             B = _array(posed.order_parameter(trained))
     with np.errstate(all="ignore"):  # what diverged is infinite, and gamma may be 0
         loss = data + gammas * slope
-    return Result(trained, loss, data, slope, B, status, steps)
+    return Result(trained, loss, data, slope, B, status, steps, engine)
 
 
 def _method(settings: Settings, problem: Any) -> Method:

@@ -1,0 +1,261 @@
+"""The compiled engine against the one of torch: same losses, same algorithm, same ends."""
+
+import dataclasses
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import phase_utils as pu
+from phase_utils.training import compiled
+
+pytest.importorskip("numba")
+
+from phase_utils.training import kernels, minimisers
+from phase_utils.training import rows as rows_of_batches
+from phase_utils.training.layout import network_of, room_for, rules_of
+
+TYPES = {torch.float64: np.dtype(np.float64), torch.float32: np.dtype(np.float32)}
+
+
+def network(case, depth, outputs):
+    """A network of random sizes: without noise, with noise on all layers, or on some."""
+    rng = np.random.default_rng([case, depth, outputs])
+    d = int(rng.integers(1, 8))
+    factor = rng.normal(size=(d, d))
+    A0, Exy = factor @ factor.T / d + 0.3 * np.eye(d), rng.normal(size=(d, outputs))
+    Eyy = float(np.trace(Exy.T @ np.linalg.solve(A0, Exy))) + 0.1
+    noises = rng.uniform(0, 1, depth) * [0, 1, rng.uniform() < 0.5][case % 3]
+    if case % 3 == 2 and depth:
+        noises[rng.integers(depth)] = 0
+    return pu.LinearNetwork(
+        pu.Moments(A0, Exy[:, 0] if outputs == 1 else Exy, Eyy),
+        depth,
+        rng.integers(1, 12, size=depth).tolist() or None,
+        noises.tolist(),
+        rng.uniform(0.3, 2, depth + 1).tolist() if case % 2 else None,
+    )
+
+
+CASES = [
+    pytest.param(network(case, depth, outputs), id=f"{case}-{depth}-{outputs}")
+    for case in range(3)
+    for depth in range(5)
+    for outputs in (1, 2, 3)
+]
+
+
+def near(net):
+    """Whether the minima are found within some hundred steps."""
+    return net.moments.k == 1 or not any(net.noises)
+
+
+@pytest.fixture
+def by_torch(monkeypatch):
+    """Train as one without numba does."""
+
+    def train(*arguments, **options):
+        with monkeypatch.context() as patch:
+            patch.setattr(compiled, "kernels", lambda: None)
+            return pu.train(*arguments, **options)
+
+    return train
+
+
+def same(a, b):
+    """Whether two descents end with the same bits."""
+    pairs = [(x.numpy(), y.numpy()) for x, y in zip(a.weights, b.weights, strict=True)]
+    pairs += [(getattr(a, name), getattr(b, name)) for name in ("status", "steps")]
+    return all(np.array_equal(x, y, equal_nan=x.dtype.kind == "f") for x, y in pairs)
+
+
+def rows(result, which):
+    """A part of a result."""
+    cut = {
+        name: getattr(result, name)[which]
+        for name in ("loss", "data_loss", "slope", "B", "status", "steps")
+    }
+    return dataclasses.replace(result, weights=tuple(w[which] for w in result.weights), **cut)
+
+
+@pytest.mark.parametrize("net", CASES)
+@pytest.mark.parametrize(("dtype", "share"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_loss_and_gradient_are_those_of_torch(net, dtype, share):
+    weights = net.initial_weights(0.7, [3], dtype=dtype)
+    loss, gradients = net.value_and_gradient(weights, torch.tensor([0.17], dtype=dtype))
+    flat = torch.cat([g.flatten() for g in gradients]).numpy()
+    x = torch.cat([w.flatten() for w in weights]).numpy()
+    description, out = network_of(net, TYPES[dtype]), np.full_like(x, np.nan)
+    room = room_for(description, 1, TYPES[dtype])
+    for _ in range(2):  # the room is used again
+        gamma = float(torch.tensor(0.17, dtype=dtype))
+        value = kernels.value_and_gradient(description, x, gamma, room, out)
+        assert value == pytest.approx(loss.item(), rel=share, abs=0)
+        np.testing.assert_allclose(out, flat, rtol=0, atol=share * np.abs(flat).max())
+
+
+@pytest.mark.parametrize("net", CASES)
+def test_descents_follow_the_same_path(net, by_torch):
+    """Where rounding has not yet told them apart, and to the same end where that is near."""
+    gammas = np.array([0.02, 0.1, 0.5])
+    init, few = net.initial_weights(0.6, range(3)), pu.Settings(max_steps=15)
+    ours, theirs = pu.train(net, init, gammas, few), by_torch(net, init, gammas, few)
+    assert (ours.engine, theirs.engine) == ("compiled", "torch")
+    assert ours.steps.tolist() == theirs.steps.tolist()
+    assert ours.status.tolist() == theirs.status.tolist()
+    for w, v in zip(ours.weights, theirs.weights, strict=True):
+        np.testing.assert_allclose(w, v, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("net", [case for case in CASES if near(case.values[0])])
+def test_descents_end_as_those_of_torch(net, by_torch):
+    gammas = np.geomspace(0.05, 1, 5)
+    init = net.initial_weights(0.6, range(5))
+    ours, theirs = pu.train(net, init, gammas), by_torch(net, init, gammas)
+    assert ours.status.tolist() == theirs.status.tolist()
+    np.testing.assert_allclose(ours.loss, theirs.loss, rtol=1e-9, atol=0)
+    assert np.median(np.abs(ours.steps - theirs.steps)) <= 30
+
+
+@pytest.mark.parametrize("net", CASES[::4])
+def test_float32_ends_as_with_torch(net, by_torch):
+    gammas = np.geomspace(0.01, 1, 8)
+    init = net.initial_weights(0.6, range(8), dtype=torch.float32)
+    ours, theirs = pu.train(net, init, gammas), by_torch(net, init, gammas)
+    assert ours.weights[0].dtype == torch.float32
+    both = (ours.status == "converged") & (theirs.status == "converged")
+    assert both.mean() > 0.7
+    np.testing.assert_allclose(ours.loss[both], theirs.loss[both], rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("settings", [{"memory": 1}, {"memory": 3}, {"step_cap": 0.03}])
+def test_settings_are_followed(settings, by_torch):
+    net = network(0, 2, 1)
+    init, chosen = net.initial_weights(0.6, range(6)), pu.Settings(max_steps=15, **settings)
+    ours, theirs = pu.train(net, init, 0.05, chosen), by_torch(net, init, 0.05, chosen)
+    default = pu.train(net, init, 0.05, pu.Settings(max_steps=15))
+    np.testing.assert_allclose(ours.loss, theirs.loss, rtol=1e-9, atol=0)
+    assert np.abs(ours.loss - default.loss).max() > 1e-9
+
+
+def test_moments_are_trained_without_noise(by_torch):
+    moments = pu.Moments.isotropic(3)
+    init = pu.LinearNetwork(moments, 1, 4).initial_weights(0.5, [0, 1])
+    ours = pu.train(moments, init, 0.2)
+    assert ours.engine == "compiled"
+    np.testing.assert_allclose(ours.loss, by_torch(moments, init, 0.2).loss, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_a_network_is_the_same_alone_and_in_a_batch(dtype):
+    for net in (network(0, 2, 1), network(1, 2, 2)):
+        gammas = np.geomspace(0.01, 0.5, 7)
+        init = net.initial_weights(0.6, range(7), dtype=dtype)
+        together = pu.train(net, init, gammas)
+        assert same(together, pu.train(net, init, gammas))
+        for i in range(7):
+            alone = pu.train(net, [w[i : i + 1] for w in init], gammas[i])
+            assert same(alone, rows(together, slice(i, i + 1)))
+
+
+def test_threads_change_nothing(monkeypatch):
+    net = network(1, 2, 2)
+    gammas = np.geomspace(0.01, 0.5, 41)
+    init = net.initial_weights(0.6, range(41))
+    results = []
+    for count in (1, 2, 3, 64):
+        monkeypatch.setattr(compiled, "threads", lambda count=count: count)
+        results.append(pu.train(net, init, gammas))
+    assert all(same(results[0], other) for other in results)
+
+
+def test_there_are_as_many_threads_as_torch_has():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert compiled.threads() == 1
+        torch.set_num_threads(10**3)
+        assert 1 <= compiled.threads() < 10**3
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_a_row_that_fails_leaves_the_others_alone(noise, by_torch):
+    net = pu.LinearNetwork(pu.Moments.isotropic(3), 2, 4, noise)
+    init = net.initial_weights(0.5, range(4))
+    good = pu.train(net, init, 0.05)
+    init[1][1, 0, 0], init[0][2, 0, 0] = torch.nan, 1e200
+    bad = pu.train(net, init, 0.05)
+    assert bad.status.tolist() == ["converged", "nonfinite", "nonfinite", "converged"]
+    assert bad.status.tolist() == by_torch(net, init, 0.05).status.tolist()
+    assert bad.steps[1:3].tolist() == [0, 0]
+    assert same(rows(bad, [0, 3]), rows(good, [0, 3]))
+    assert torch.equal(bad.weights[0][2], init[0][2])
+
+
+def test_weights_that_run_away_have_diverged(monkeypatch, by_torch):
+    for module in (rows_of_batches, minimisers):
+        monkeypatch.setattr(module, "RUNAWAY", 0.5)
+    net = pu.LinearNetwork(pu.Moments.isotropic(3), 1, 4)
+    init = net.initial_weights(0.01, range(3))
+    ours, theirs = (train(net, init, [0.05, 0.1, 0.7]) for train in (pu.train, by_torch))
+    assert ours.status.tolist() == theirs.status.tolist() == ["diverged"] * 2 + ["converged"]
+    assert ours.steps.tolist() == theirs.steps.tolist()
+
+
+def test_steps_are_bounded():
+    net = network(1, 3, 1)
+    init = net.initial_weights(0.6, range(3))
+    for most in (1, 7, 20, 23):
+        result = pu.train(net, init, 0.01, pu.Settings(max_steps=most))
+        assert result.status.tolist() == ["max_steps"] * 3
+        assert result.steps.tolist() == [most] * 3
+
+
+def test_initial_weights_stay():
+    net = network(0, 0, 1)
+    init = net.initial_weights(0.6, [0])
+    kept = init[0].clone()
+    pu.train(net, init, 0.1)
+    assert torch.equal(init[0], kept)
+
+
+def test_constants_are_those_of_the_engine_of_torch(monkeypatch):
+    monkeypatch.setattr("phase_utils.training.standstill.FADE", 0.25)
+    rules = rules_of(pu.Settings(memory=5, tolerance=1e-3), torch.float32)
+    assert (rules.fade, rules.memory, rules.tolerance) == (0.25, 5, 1e-3)
+    assert rules.eps == torch.finfo(torch.float32).eps
+    assert rules_of(pu.Settings(tolerance=1e-20), torch.float64).tolerance == 2.0**-49
+
+
+class Other(pu.LinearNetwork):
+    """What a user's own class may change."""
+
+
+def test_everything_else_stays_on_torch(monkeypatch):
+    net = pu.LinearNetwork(pu.Moments.isotropic(2), 1, 3)
+    init = net.initial_weights(0.5, [0])
+    assert pu.train(net, init, 0.1).engine == "compiled"
+    assert pu.train(Other(net.moments, 1, 3), init, 0.1).engine == "torch"
+    adam = pu.Settings("adam", max_steps=3)
+    assert pu.train(net, init, 0.1, adam).engine == "torch"
+    wide = pu.LinearNetwork(net.moments, 1, compiled.WIDEST + 1, 0.1)
+    one = pu.Settings(max_steps=1)
+    assert pu.train(wide, wide.initial_weights(0.1, [0]), 0.1, one).engine == "torch"
+    monkeypatch.delitem(sys.modules, "phase_utils.training.kernels")
+    monkeypatch.setitem(sys.modules, "numba", None)  # as where it is not installed
+    assert pu.train(net, init, 0.1).engine == "torch"
+
+
+def test_a_folder_that_cannot_be_written_costs_only_the_time_to_compile(monkeypatch):
+    from numba import njit
+
+    def refusing(**options):
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(kernels, "njit", refusing)
+    assert kernels.kernel(lambda x: 2 * x)(21.0) == 42
