@@ -15,7 +15,7 @@ from typing import Any
 from phase_utils._files import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("numpy", "scipy", "torch", "jax", "optax")
+PACKAGES = ("numpy", "scipy", "torch", "numba", "jax", "optax")
 UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 
 

@@ -4,14 +4,17 @@
     python benchmarks/training.py answer [--repeats 2]    # minutes; results/answer.json
 
 The peers are those of `peers.py`: JAX, `torch.func.vmap`, and one network after another in torch.
-All run in turn, in float64, on one thread of one core. Install them with `.[benchmarks]`.
+All run in turn, in float64, on one thread of one core. Install them with `.[benchmarks]`, and numba
+with `.[fast]`: without it, the engine of job 2 is that of torch alone.
 """
 
 import argparse
+import functools
 import os
 import statistics
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -31,6 +34,7 @@ from report import Report, Times, interleaved, seconds
 from work import bytes_per_step, flops_per_step, job_one
 
 import phase_utils as pu
+from phase_utils.training import compiled
 
 NETWORKS, RATE, STEPS, FEW = 1024, 1e-3, 100, 4  # the loops train FEW of the networks
 GRADIENT = 1e-6  # at which all stop in job 2
@@ -46,6 +50,12 @@ def ratios(theirs: Times, ours: Times, share: float = 1.0) -> list[str]:
         (min(theirs.cpu), min(ours.cpu)),
     )
     return [f"{share * a / b:.3g}" for a, b in pairs]
+
+
+def without_numba(run: Callable[[], Any]) -> Any:
+    """What runs where numba is not installed."""
+    with patch.object(compiled, "kernels", lambda: None):
+        return run()
 
 
 COLUMNS = ["method", "wall, min", "wall, median", "CPU, min"]
@@ -147,8 +157,13 @@ def time_to_answer(report: Report, repeats: int) -> None:
         "torch LBFGS, loop on samples": lambda net: torch_samples(task.x, task.y, net.noises),
     }
     jax_runs = [jax_lbfgs(*start, GRADIENT) for start in starts[JAX]]
+    sweep = functools.partial(pu.sweep, moments, **plan, settings=settings, device="cpu")
+    engines: dict[str, Callable[[], Any]] = {"engine, torch": lambda: without_numba(sweep)}
+    if compiled.kernels():
+        engines = {"engine, compiled": sweep, **engines}
+    best = next(iter(engines))
     runs: dict[str, Callable[[], Any]] = {
-        "engine": lambda: pu.sweep(moments, **plan, settings=settings, device="cpu"),
+        **engines,
         "JAX, vmap, optax.lbfgs": lambda: [run() for run in jax_runs],
         "torch.func.vmap, Adam": lambda: [
             vmap_adam(*start, 0.01)(8000, GRADIENT) for start in starts[LOOP]
@@ -160,31 +175,32 @@ def time_to_answer(report: Report, repeats: int) -> None:
             for name, make in losses.items()
         },
     }
-    strides = {name: 1 if name == "engine" else JAX if "JAX" in name else LOOP for name in runs}
-    runs["engine"](), runs["JAX, vmap, optax.lbfgs"]()
+    strides = {name: 1 if name in engines else JAX if "JAX" in name else LOOP for name in runs}
+    runs[best](), runs["JAX, vmap, optax.lbfgs"]()  # first calls, compilation
     times, results = interleaved(runs, repeats)
     rows = []
     total = 3 * len(gamma)
     for name, each in times.items():
         stride = strides[name]
-        if name == "engine":
+        if name in engines:
             failed = np.sum(results[name]["status"].values != "converged")
             if failed:
                 raise RuntimeError(f"{failed} networks of the sweep did not converge")
+            held = (lambda run: run()) if name == best else without_numba
             ends = [
-                (net, pu.train(net, [torch.tensor(w) for w in init], g, settings).weights, g)
+                (net, held(functools.partial(pu.train, net, tensors(init), g, settings)).weights, g)
                 for net, init, g in starts[JAX]
             ]
         else:
             ends = [
-                (net, [torch.tensor(np.asarray(w)) for w in end], g)
+                (net, tensors(end), g)
                 for (net, _, g), end in zip(starts[stride], results[name], strict=True)
             ]
         away = np.concatenate([excess(*end) for end in ends])
         scaled = each.cells(stride)
         within = f"{np.mean(away < CLOSE):.1%}"
         rows.append(
-            [name, f"{total // stride}", *scaled, *ratios(each, times["engine"], stride),
+            [name, f"{total // stride}", *scaled, *ratios(each, times[best], stride),
              within, f"{np.max(away):.0e}"]
         )  # fmt: skip
     report.table(
@@ -193,6 +209,11 @@ def time_to_answer(report: Report, repeats: int) -> None:
         ["method", "trained", *COLUMNS[1:], *RATIOS, f"within {CLOSE:g}", "farthest"],
         rows,
     )
+
+
+def tensors(weights: Any) -> list[torch.Tensor]:
+    """Copies of arrays."""
+    return [torch.tensor(np.asarray(w)) for w in weights]
 
 
 def excess(network: pu.LinearNetwork, weights: Any, gamma: Any) -> np.ndarray:
