@@ -234,7 +234,7 @@ class Other(pu.LinearNetwork):
     """What a user's own class may change."""
 
 
-def test_everything_else_stays_on_torch(monkeypatch):
+def test_everything_else_stays_on_torch():
     net = pu.LinearNetwork(pu.Moments.isotropic(2), 1, 3)
     init = net.initial_weights(0.5, [0])
     assert pu.train(net, init, 0.1).engine == "compiled"
@@ -244,18 +244,28 @@ def test_everything_else_stays_on_torch(monkeypatch):
     wide = pu.LinearNetwork(net.moments, 1, compiled.WIDEST + 1, 0.1)
     one = pu.Settings(max_steps=1)
     assert pu.train(wide, wide.initial_weights(0.1, [0]), 0.1, one).engine == "torch"
+
+
+@pytest.fixture
+def imported_anew(monkeypatch):
+    compiled.kernels.cache_clear()
     monkeypatch.delitem(sys.modules, "phase_utils.training.kernels")
+    yield
+    compiled.kernels.cache_clear()
+
+
+@pytest.mark.usefixtures("imported_anew")
+def test_without_numba_torch_trains(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)  # as where it is not installed
-    assert pu.train(net, init, 0.1).engine == "torch"
+    net = pu.LinearNetwork(pu.Moments.isotropic(2), 1, 3)
+    assert pu.train(net, net.initial_weights(0.5, [0]), 0.1).engine == "torch"
 
 
-def test_a_folder_that_cannot_be_written_costs_only_the_time_to_compile(monkeypatch):
-    from numba import njit
+@pytest.mark.usefixtures("imported_anew")
+def test_without_a_folder_to_keep_compiled_code_torch_trains(monkeypatch):
+    def refusing(**_):
+        raise RuntimeError("cannot cache function: no locator available")
 
-    def refusing(**options):
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(**options)
-
-    monkeypatch.setattr(kernels, "njit", refusing)
-    assert kernels.kernel(lambda x: 2 * x)(21.0) == 42
+    monkeypatch.setattr("numba.njit", refusing)
+    net = pu.LinearNetwork(pu.Moments.isotropic(2), 1, 3)
+    assert pu.train(net, net.initial_weights(0.5, [0]), 0.1).engine == "torch"

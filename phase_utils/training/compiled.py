@@ -3,6 +3,7 @@
 Every network runs alone to its own end, the same wherever it stands in a batch, and on any thread.
 """
 
+import functools
 import importlib
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +23,12 @@ ROWS = 16  # that a thread takes at a time
 WIDEST = 128  # hidden layer with noise, above which the matrix products of torch are faster
 
 
+@functools.cache
 def kernels() -> Any:
-    """The compiled functions, or None without numba."""
+    """The compiled functions; None without numba, or without a folder to keep them."""
     try:
         return importlib.import_module("phase_utils.training.kernels")
-    except ImportError:
+    except (ImportError, RuntimeError):
         return None
 
 

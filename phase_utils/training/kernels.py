@@ -18,12 +18,8 @@ FREE = {"reassoc", "contract", "arcp", "nsz"}  # what rounding may vary; nan and
 
 
 def kernel(function: Kernel) -> Kernel:
-    """Compile, and keep the result on disk where there is a folder for it."""
-    made: Any
-    try:
-        made = njit(cache=True, nogil=True, error_model="numpy", fastmath=FREE)(function)
-    except RuntimeError:
-        made = njit(nogil=True, error_model="numpy", fastmath=FREE)(function)
+    """Compile at the first call, and keep the result on disk; RuntimeError without a folder."""
+    made: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath=FREE)(function)
     return made
 
 
