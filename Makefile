@@ -18,7 +18,7 @@ export OMP_NUM_THREADS ?= 1
 # kernels are forks of one that has imported; local-provisioner starts each by itself
 export JUPYTER_DEFAULT_PROVISIONER_NAME ?= phase-book-forked
 
-.PHONY: help venv book zip pdf packages publish links test test-gpu scheduled portability lowest lint format types references requirements lock clean
+.PHONY: help venv book zip pdf packages publish links test test-gpu scheduled compiled portability lowest lint format types references requirements lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -43,6 +43,9 @@ book: $(STAMP) ## build the book; the first build executes the chapters
 
 zip: book ## the book as one file that needs no network: _build/phase-book-VERSION.zip
 	$(BIN)/python book/offline.py
+
+# tests of what the compiled engine trains
+COMPILED = compiled hysteresis methods networks promise sweeps training
 
 # what prints the book, and the Debian packages that have it
 PRINTERS = latexmk xelatex rsvg-convert
@@ -87,6 +90,10 @@ test-gpu: $(STAMP) ## run the tests that need a GPU; fails without one
 
 scheduled: $(STAMP) ## run the long tests that `make test` leaves out: random kills among them
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m scheduled
+
+compiled: $(STAMP) ## run the tests of training where numba compiles it; adds numba to $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint requirements.txt --editable '.[fast]'
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(addprefix tests/test_,$(addsuffix .py,$(COMPILED)))
 
 portability: $(STAMP) ## run the numerical tests as other machines would; MACHINES="old avx2" chooses
 	$(BIN)/python tests/portability.py $(MACHINES)

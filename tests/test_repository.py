@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import metadata
 from itertools import chain
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import portability
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import phase_utils
@@ -47,6 +49,12 @@ def test_pins_satisfy_what_the_project_asks_for():
     for requirement in map(Requirement, wanted):
         if requirement.name != PROJECT["name"]:
             assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)])
+
+
+def test_pins_install_on_the_oldest_python_that_the_project_takes():
+    oldest = re.search(r"[0-9.]+", PROJECT["requires-python"])[0] + ".0"
+    asked = {name: metadata(name).get("Requires-Python") or "" for name in PINS}
+    assert {k: v for k, v in asked.items() if not SpecifierSet(v).contains(oldest)} == {}
 
 
 def test_pre_commit_uses_the_pinned_versions():
