@@ -148,6 +148,17 @@ def test_after_the_death_of_the_nursery_kernels_are_dead_and_new_ones_start(kern
     assert other.said("print(3)") == "3\n"
 
 
+def test_a_process_whose_variables_have_changed_forks_all_the_same(kernel, monkeypatch):
+    before = kernel()
+    monkeypatch.setenv("READ_BY_SOME_LIBRARY", "1")
+    after = kernel()
+    assert after.process.nursery is not before.process.nursery
+    assert after.said("import os; print(os.environ['READ_BY_SOME_LIBRARY'])") == "1\n"
+    monkeypatch.delenv("READ_BY_SOME_LIBRARY")
+    assert kernel().process.nursery is before.process.nursery
+    assert before.said("print(4)") == "4\n"
+
+
 @pytest.mark.parametrize(
     "options",
     [

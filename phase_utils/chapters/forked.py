@@ -131,8 +131,8 @@ def forked(command: list[str], options: dict[str, Any]) -> Forked | None:
         or env.get("MPLBACKEND", INLINE) != INLINE
     ):
         return None
-    nursery = the_nursery()
-    if read_early(env) != nursery.env:
+    nursery = nursery_for(env)
+    if nursery is None:
         return None
     outputs = [options.get(name) for name in ("stdout", "stderr")]
     descriptors = tuple(
@@ -157,12 +157,21 @@ def read_early(env: Any) -> dict[str, str]:
 _kept: list[Nursery] = []
 
 
-def the_nursery() -> Nursery:
-    """That of this process, begun when first asked for; a fork of this process needs its own."""
-    if _kept and _kept[-1].owner == os.getpid() and _kept[-1].process.poll() is None:
-        return _kept[-1]
-    for lost in _kept:
+def nursery_for(env: Any) -> Nursery | None:
+    """That of this process for kernels with these variables, begun when first asked for.
+
+    None for variables that are not those of this process. A fork of this process needs its own; one
+    that was begun with other variables stays, for its kernels.
+    """
+    early = read_early(env)
+    for lost in [n for n in _kept if n.owner != os.getpid() or n.process.poll() is not None]:
         atexit.unregister(lost.end)
         lost.end()
-    _kept[:] = [Nursery()]
-    return _kept[0]
+        _kept.remove(lost)
+    for nursery in _kept:
+        if nursery.env == early:
+            return nursery
+    if early != read_early(os.environ):
+        return None
+    _kept.append(Nursery())
+    return _kept[-1]
