@@ -83,7 +83,7 @@ class Search:
                 pool = self._finish(pool, i, steps)
             if bar is not None:
                 bar.update()
-        pool = self._pressed(self._polish(pool, steps), steps)
+        pool = self._pressed(self._further(pool, steps), steps)
         if bar is not None:
             bar.close()
         best = tuple(sorted(pool, key=lambda r: -r.gamma))
@@ -168,8 +168,11 @@ class Search:
             run = ascend(self.objective, self.reference, run, level, steps=1, iterations=iterations)
         return self.lowered(pool, i, run)
 
-    def _polish(self, pool: list[Ascent], iterations: int) -> list[Ascent]:
-        """A pool whose best has ascended to its own end, which the others come close to only."""
+    def _further(self, pool: list[Ascent], iterations: int, factor: float = 1.0) -> list[Ascent]:
+        """A pool whose best has ascended to its own end, from `factor` times its gamma.
+
+        The others come close to their ends only.
+        """
         i = max(range(len(pool)), key=lambda i: pool[i].gamma)
         run = pool[i]
         if self._met(pool) or run.runaway or not 0 < run.gamma < ENDLESS * run.first:
@@ -178,7 +181,7 @@ class Search:
             self.objective,
             self.reference,
             run,
-            run.gamma,
+            factor * run.gamma,
             iterations=iterations,
             tolerance=FINELY,
         )
@@ -190,23 +193,10 @@ class Search:
         Where a large state ends, a smaller one that no start has found may still pay.
         """
         for _ in range(MOST_PRESSED):
-            won = False
+            before = max(r.gamma for r in pool)
             for factor in PRESSED:
-                i = max(range(len(pool)), key=lambda i: pool[i].gamma)
-                run = pool[i]
-                if self._met(pool) or run.runaway or not 0 < run.gamma < ENDLESS * run.first:
-                    return pool
-                run = ascend(
-                    self.objective,
-                    self.reference,
-                    run,
-                    factor * run.gamma,
-                    iterations=iterations,
-                    tolerance=FINELY,
-                )
-                if run.gamma >= factor * pool[i].gamma:
-                    pool, won = self.lowered(pool, i, run), True
-            if not won:
+                pool = self._further(pool, iterations, factor)
+            if max(r.gamma for r in pool) <= before:
                 break
         return pool
 
