@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from phase_utils.chapters import live_scripts
+from phase_utils.chapters.live import scripts as live_scripts
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))

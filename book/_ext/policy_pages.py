@@ -11,7 +11,8 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from phase_utils.chapters import live_scripts, policy
+from phase_utils.chapters import policy
+from phase_utils.chapters.live import scripts as live_scripts
 
 # what lies beside the page; where the book is opened as files, no file is 'self' to some browsers
 BESIDE = "'self' file:"

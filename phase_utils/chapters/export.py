@@ -76,7 +76,7 @@ def to_html(nb: NotebookNode) -> str:
     from nbconvert import HTMLExporter
     from nbconvert.preprocessors import TagRemovePreprocessor
 
-    from phase_utils.chapters import live_scripts
+    from phase_utils.chapters.live import scripts as live_scripts
 
     page = copy.deepcopy(nb)
     page.metadata.pop("widgets", None)

@@ -18,11 +18,11 @@ from phase_utils.chapters import (
     export,
     grid,
     grid_page,
-    live_scripts,
     policy,
     provenance,
     running,
 )
+from phase_utils.chapters.live import scripts as live_scripts
 
 # each would run where it is taken for markup, an attribute, a formula or a script
 PAYLOADS = [

@@ -15,8 +15,8 @@ from in_browser import DESKTOP, PHONE
 from scipy.integrate import solve_ivp
 
 import phase_utils as pu
-from phase_utils.chapters import live_scripts
 from phase_utils.chapters.execution import STATIC, scrub_text
+from phase_utils.chapters.live import scripts as live_scripts
 
 NAMES = ("landscape", "equation_of_state", "phase_diagram")
 LIMIT = 15_000  # bytes of what is delivered for one figure: script, helpers and model

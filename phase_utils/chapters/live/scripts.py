@@ -29,7 +29,7 @@ def script(name: str) -> str:
     Parameters
     ----------
     name : str
-        Of the module in the folder `live`.
+        Of the module.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def script(name: str) -> str:
 
 
 def module(name: str) -> str:
-    """Return a module of the folder `live` as one file, with all that it imports inside it.
+    """Return a module of this folder as one file, with all that it imports inside it.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def module(name: str) -> str:
 @cache
 def names() -> tuple[str, ...]:
     """Return the names of all modules."""
-    files = (resources.files("phase_utils.chapters") / "live").iterdir()
+    files = resources.files("phase_utils.chapters.live").iterdir()
     return tuple(sorted(f.name.removesuffix(".js") for f in files if f.name.endswith(".js")))
 
 
@@ -69,7 +69,7 @@ def _joined(name: str) -> str:
 
 def _sources(name: str) -> dict[str, str]:
     """The modules that `name` imports, then itself, each once."""
-    path = resources.files("phase_utils.chapters") / "live" / f"{name}.js"
+    path = resources.files("phase_utils.chapters.live") / f"{name}.js"
     source = path.read_text(encoding="utf-8")
     found: dict[str, str] = {}
     for imported in re.findall(r'^import .* from "\./(\w+)\.js";$', source, re.MULTILINE):

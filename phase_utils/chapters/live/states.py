@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from phase_utils._check import instance, scalar
-from phase_utils.chapters import live_figures
 from phase_utils.theory.landscape import Landscape
 from phase_utils.theory.moments import Moments
 
@@ -48,9 +47,18 @@ def state_of(moments: Moments, depth: Any, noise_factor: Any) -> dict[str, Any]:
     }
 
 
+def landscape_of(state: Mapping[str, Any], depth: float | None = None) -> Landscape:
+    """Return the package's landscape of the problem that a live figure shows."""
+    a, e = np.array(state["a"]), np.array(state["e"])
+    a = a.max() * (a / a.max()) ** state.get("anisotropy", 1)
+    moments = Moments.from_spectrum(a, e, float(np.sum(e**2 / a)))
+    depth = state["depth"] if depth is None else depth
+    return Landscape(moments, depth, noise_factor=state["noise_factor"])
+
+
 def start(gamma: Any, state: Mapping[str, Any]) -> float:
     """The decay at the start: as given, or at coexistence."""
     if gamma is not None:
         return within("gamma", gamma, state["limits"]["gamma"])
-    changes = live_figures.landscape_of(state).transitions()
+    changes = landscape_of(state).transitions()
     return changes[-1].gamma if changes else float(np.linalg.norm(state["e"]))
