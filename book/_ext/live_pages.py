@@ -8,12 +8,9 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from phase_utils.chapters import widgets
+from phase_utils.chapters.live.scripts import LIVE
 
-FIGURES = {
-    "landscape": widgets.landscape,
-    "equation_of_state": widgets.equation_of_state,
-    "phase_diagram": widgets.phase_diagram,
-}
+FIGURES = {name: getattr(widgets, name) for name in LIVE}
 
 
 class Live(SphinxDirective):

@@ -8,4 +8,9 @@ from phase_utils.chapters.live.figure import LiveFigure
 from phase_utils.chapters.live.landscape import landscape
 from phase_utils.chapters.live.phase_diagram import phase_diagram
 
-__all__ = ["LiveFigure", "equation_of_state", "landscape", "phase_diagram"]
+__all__ = [
+    "LiveFigure",
+    "equation_of_state",
+    "landscape",
+    "phase_diagram",
+]

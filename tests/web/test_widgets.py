@@ -11,20 +11,15 @@ from importlib import resources
 import numpy as np
 import pytest
 import torch
-from in_browser import DESKTOP, PHONE
+from in_browser import PHONE
+from live_tabs import NAMES, finger, formulas_of, html, script, shown, slide, values
 from scipy.integrate import solve_ivp
 
 import phase_utils as pu
 from phase_utils.chapters.execution import STATIC, scrub_text
 from phase_utils.chapters.live import scripts as live_scripts
 
-NAMES = ("landscape", "equation_of_state", "phase_diagram")
 LIMIT = 15_000  # bytes of what is delivered for one figure: script, helpers and model
-PAGE = """<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width"><title>Live</title>
-<style>html {{ color: #222832; background: white; --pst-color-background: white }}
-html[data-theme="dark"] {{ color: #ced6dd; background: #14181e; --pst-color-background: #14181e }}
-</style><body>{body}</body></html>"""
 # all that the formulas say about one problem
 ASK = """(problems) => problems.map(([p, gamma, B]) => {
   const pieces = T.branches(p);
@@ -33,99 +28,11 @@ ASK = """(problems) => problems.map(([p, gamma, B]) => {
 })"""
 
 
-def script(html):
-    """The script of a figure's page."""
-    return re.search(r'<script type="module">(.*)</script>', html, re.DOTALL)[1]
-
-
-def shown(tab):
-    """The reading of the figure, with plain spaces and signs."""
-    return tab.locator("p[aria-live]").inner_text().replace("\xa0", " ").replace("−", "-")
-
-
-def values(text, name):
-    """All numbers that a reading gives for `name`."""
-    return [float(v) for v in re.findall(rf"\b{name} = (-?\d+(?:\.\d+)?(?:e-?\d+)?)", text)]
-
-
-def slide(tab, label, *keys):
-    """Move a slider by keys; return its number between 0 and 1."""
-    slider = tab.get_by_role("slider", name=label)
-    slider.focus()
-    for key in keys:
-        slider.press(key)
-    return float(slider.input_value()) / 1000
-
-
-def finger(tab, start, end):
-    """Drag a finger over a phone's screen, in ten steps."""
-    session = tab.context.new_cdp_session(tab)
-    for k in range(11):
-        x, y = (a + (b - a) * k / 10 for a, b in zip(start, end, strict=True))
-        kind = "touchMove" if k else "touchStart"
-        point = {"type": kind, "touchPoints": [{"x": x, "y": y}]}
-        session.send("Input.dispatchTouchEvent", point)
-    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-
-
-@pytest.fixture(scope="module")
-def pages():
-    """The page of each figure, made once."""
-    return {name: getattr(pu.widgets, name)()._repr_html_() for name in NAMES}
-
-
-@pytest.fixture(scope="module")
-def context(browser):
-    """A function that returns a context with the options, the same for the same."""
-    known = {}
-
-    def made(**options):
-        key = repr(sorted(options.items()))
-        if key not in known:
-            known[key] = browser.new_context(**{"viewport": DESKTOP, "offline": True, **options})
-        return known[key]
-
-    yield made
-    for each in known.values():
-        each.close()
-
-
-@pytest.fixture
-def visit(context, pages, tmp_path):
-    """A function that opens a figure in a tab of its own; nothing may go wrong there."""
-    tabs, problems = [], []
-
-    def opened(name, **options):
-        path = tmp_path / f"{name}.html"
-        path.write_text(PAGE.format(body=pages[name]), encoding="utf-8")
-        tab = context(**options).new_page()
-        tabs.append(tab)
-        tab.on("console", lambda m: problems.append(m.text))
-        tab.on("pageerror", lambda error: problems.append(str(error)))
-        tab.on("request", lambda r: r.url.startswith("file:") or problems.append(r.url))
-        tab.goto(path.as_uri())
-        return tab
-
-    yield opened
-    for tab in tabs:
-        tab.close()
-    assert problems == []
-
-
 @pytest.fixture(scope="module")
 def formulas(browser):
-    """A tab in which T holds the formulas of all figures."""
-    tab = browser.new_page()
-    sources = [live_scripts.module("transitions"), live_scripts.module("phase_diagram")]
-    encoded = [base64.b64encode(source.encode()).decode() for source in sources]
-    load = "s => import(`data:text/javascript;base64,${s}`)"
-    tab.evaluate(
-        f"async (all) => {{ window.T = Object.assign({{}}, ...await Promise.all("
-        f"all.map({load}))); }}",
-        encoded,
-    )
-    yield tab
-    tab.close()
+    """A tab in which T holds the formulas of the figures of linear networks."""
+    with formulas_of(browser, "transitions", "phase_diagram") as tab:
+        yield tab
 
 
 def problem(rng, modes=None, depth=None):
@@ -457,12 +364,12 @@ def test_module_follows_the_model_of_a_widget(browser):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_delivered_size_and_parts(pages, name):
-    html = pages[name]
-    assert len(script(html).encode()) < LIMIT
-    assert "import " not in script(html)
-    assert not re.search(r"(src|href)=\"(?!#)", html)
-    assert scrub_text(html, everything=True) == html
+def test_delivered_size_and_parts(name):
+    page = html(name)
+    assert len(script(page).encode()) < LIMIT
+    assert "import " not in script(page)
+    assert not re.search(r"(src|href)=\"(?!#)", page)
+    assert scrub_text(page, everything=True) == page
 
 
 @pytest.mark.parametrize(("depth", "gamma"), [(0.7, 0.2), (1, 0.5)])

@@ -38,7 +38,7 @@ class LiveFigure:
 
     Parameters
     ----------
-    name : {"equation_of_state", "landscape", "phase_diagram"}
+    name : str
         Of its modules in `phase_utils.chapters.live`.
     state : dict
         What the module starts from, as the function of this name makes it; each entry is a trait

@@ -6,7 +6,11 @@ from importlib import resources
 
 from phase_utils._check import one_of
 
-LIVE = ("equation_of_state", "landscape", "phase_diagram")  # modules of figures
+LIVE = (  # modules of figures
+    "equation_of_state",
+    "landscape",
+    "phase_diagram",
+)
 _QUOTED = r"`[^`]*`|\"[^\"\n]*\""
 
 # Shows every figure of its name that no script has shown yet, with a model that lives in the page.
