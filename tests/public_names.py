@@ -17,6 +17,8 @@ def public() -> Iterator[tuple[str, Any]]:
         module = getattr(pu, name)
         for member, thing in vars(module).items():
             own = getattr(thing, "__module__", None) == module.__name__
+            # what it lists may come from modules of their own
+            own = own or member in getattr(module, "__all__", ())
             if own and not member.startswith("_") and callable(thing) and thing.__doc__:
                 yield f"{name}.{member}", thing
 

@@ -6,11 +6,13 @@ See `phase_utils.chapters.live` for what each is made of.
 from phase_utils.chapters.live.equation_of_state import equation_of_state
 from phase_utils.chapters.live.figure import LiveFigure
 from phase_utils.chapters.live.landscape import landscape
+from phase_utils.chapters.live.lower_envelope import lower_envelope
 from phase_utils.chapters.live.phase_diagram import phase_diagram
 
 __all__ = [
     "LiveFigure",
     "equation_of_state",
     "landscape",
+    "lower_envelope",
     "phase_diagram",
 ]

@@ -234,6 +234,13 @@ CALLS = {
         lambda: (pu.widgets.landscape, {}),
         {**LIVE, "anisotropy": labels("0", "array ()", "tensor ()", "1e-308")},
     ),
+    "widgets.lower_envelope": Call(
+        lambda: (pu.widgets.lower_envelope, {}),
+        {
+            "lines": NONE | labels("2x2"),
+            "gamma": labels("0", "array ()", "tensor ()", "1e-308"),
+        },
+    ),
     "widgets.equation_of_state": Call(lambda: (pu.widgets.equation_of_state, {}), LIVE),
     "widgets.phase_diagram": Call(
         lambda: (pu.widgets.phase_diagram, {}), {**LIVE, "B": labels("array ()", "tensor ()")}

@@ -29,6 +29,7 @@ _LINEAR = ("a", "e", "depth", "noise_factor", "gamma", "limits")
 _KEYS: dict[str, tuple[str, ...]] = {
     "equation_of_state": _LINEAR,
     "landscape": (*_LINEAR, "anisotropy"),
+    "lower_envelope": ("lines", "network", "gamma", "limits"),
     "phase_diagram": (*_LINEAR, "B"),
 }
 

@@ -9,6 +9,7 @@ from phase_utils._check import one_of
 LIVE = (  # modules of figures
     "equation_of_state",
     "landscape",
+    "lower_envelope",
     "phase_diagram",
 )
 _QUOTED = r"`[^`]*`|\"[^\"\n]*\""
