@@ -59,8 +59,8 @@ def described(state: Mapping[str, Any]) -> str:
     """Return what the static figure shows, for those who do not see it."""
     return (
         f"Left: {len(state['lines'])} straight lines over the weight decay, and the lowest of them "
-        "at each. Right: the same after the second line was turned downwards. The lowest has a kink where "
-        "two lines cross, and no jump."
+        "at each. Right: the same after the second line was turned downwards. Where two lines "
+        "cross, the lowest has a kink and no jump."
     )
 
 
