@@ -3,6 +3,7 @@
 See `phase_utils.chapters.live` for what each is made of.
 """
 
+from phase_utils.chapters.live.cascade import cascade
 from phase_utils.chapters.live.equation_of_state import equation_of_state
 from phase_utils.chapters.live.figure import LiveFigure
 from phase_utils.chapters.live.landscape import landscape
@@ -11,6 +12,7 @@ from phase_utils.chapters.live.phase_diagram import phase_diagram
 
 __all__ = [
     "LiveFigure",
+    "cascade",
     "equation_of_state",
     "landscape",
     "lower_envelope",

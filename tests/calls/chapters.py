@@ -242,6 +242,14 @@ CALLS = {
         },
     ),
     "widgets.equation_of_state": Call(lambda: (pu.widgets.equation_of_state, {}), LIVE),
+    "widgets.cascade": Call(
+        lambda: (pu.widgets.cascade, {}),
+        {
+            "ratio": NOTHING,
+            "strength": labels("array ()", "tensor ()"),
+            "depth": NOTHING,
+        },
+    ),
     "widgets.phase_diagram": Call(
         lambda: (pu.widgets.phase_diagram, {}), {**LIVE, "B": labels("array ()", "tensor ()")}
     ),

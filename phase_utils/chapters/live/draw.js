@@ -173,16 +173,16 @@ function ticks(lo, hi, count) {
   return found;
 }
 
-// Axes in the box [x, y, w, h] of the drawing; X, Y to the drawing, A, B back.
-export function plot(svg, [x, y, w, h], [x0, x1], [y0, y1], xlabel, ylabel) {
+// Axes in the box [x, y, w, h] of the drawing; X, Y to the drawing, A, B back; `told` labels ticks.
+export function plot(svg, [x, y, w, h], [x0, x1], [y0, y1], xlabel, ylabel, told = num) {
   const X = (v) => x + w * (v - x0) / (x1 - x0), Y = (v) => y + h * (y1 - v) / (y1 - y0 || 1);
   for (const v of ticks(x0, x1, w / 75)) {
     add(svg, "line", { x1: X(v), x2: X(v), y1: y, y2: y + h, class: "grid" });
-    add(svg, "text", { x: X(v), y: y + h + 17, "text-anchor": "middle" }, num(v));
+    add(svg, "text", { x: X(v), y: y + h + 17, "text-anchor": "middle" }, told(v));
   }
   for (const v of y1 ? ticks(y0, y1, h / 55) : []) {
     add(svg, "line", { x1: x, x2: x + w, y1: Y(v), y2: Y(v), class: "grid" });
-    add(svg, "text", { x: x - 10, y: Y(v) + 4, "text-anchor": "end" }, num(v));
+    add(svg, "text", { x: x - 10, y: Y(v) + 4, "text-anchor": "end" }, told(v));
   }
   add(svg, "path", { d: `M${x},${y}v${h}h${w}` });
   add(svg, "text", { x: x + w / 2, y: y + h + 37, "text-anchor": "middle" }, xlabel);

@@ -7,6 +7,7 @@ from importlib import resources
 from phase_utils._check import one_of
 
 LIVE = (  # modules of figures
+    "cascade",
     "equation_of_state",
     "landscape",
     "lower_envelope",
