@@ -9,6 +9,7 @@ from phase_utils.chapters.live.figure import LiveFigure
 from phase_utils.chapters.live.landscape import landscape
 from phase_utils.chapters.live.lower_envelope import lower_envelope
 from phase_utils.chapters.live.phase_diagram import phase_diagram
+from phase_utils.chapters.live.ridge_poles import ridge_poles
 
 __all__ = [
     "LiveFigure",
@@ -17,4 +18,5 @@ __all__ = [
     "landscape",
     "lower_envelope",
     "phase_diagram",
+    "ridge_poles",
 ]

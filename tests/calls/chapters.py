@@ -241,6 +241,15 @@ CALLS = {
             "gamma": labels("0", "array ()", "tensor ()", "1e-308"),
         },
     ),
+    "widgets.ridge_poles": Call(
+        lambda: (pu.widgets.ridge_poles, {}),
+        {
+            "weak": labels("0", "array ()", "tensor ()", "fraction", "1e-308"),
+            "gamma": labels("array ()", "tensor ()", "1.5"),
+            "terms": NOTHING,
+            "shares": labels("data array", "tensor with graph"),
+        },
+    ),
     "widgets.equation_of_state": Call(lambda: (pu.widgets.equation_of_state, {}), LIVE),
     "widgets.cascade": Call(
         lambda: (pu.widgets.cascade, {}),

@@ -32,6 +32,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "landscape": (*_LINEAR, "anisotropy"),
     "lower_envelope": ("lines", "network", "gamma", "limits"),
     "phase_diagram": (*_LINEAR, "B"),
+    "ridge_poles": ("weak", "gamma", "terms", "shares", "limits"),
 }
 
 

@@ -12,6 +12,7 @@ LIVE = (  # modules of figures
     "landscape",
     "lower_envelope",
     "phase_diagram",
+    "ridge_poles",
 )
 _QUOTED = r"`[^`]*`|\"[^\"\n]*\""
 
