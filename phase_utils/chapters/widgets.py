@@ -8,6 +8,7 @@ from phase_utils.chapters.live.equation_of_state import equation_of_state
 from phase_utils.chapters.live.figure import LiveFigure
 from phase_utils.chapters.live.landscape import landscape
 from phase_utils.chapters.live.lower_envelope import lower_envelope
+from phase_utils.chapters.live.norm_power import norm_power
 from phase_utils.chapters.live.phase_diagram import phase_diagram
 from phase_utils.chapters.live.ridge_poles import ridge_poles
 
@@ -17,6 +18,7 @@ __all__ = [
     "equation_of_state",
     "landscape",
     "lower_envelope",
+    "norm_power",
     "phase_diagram",
     "ridge_poles",
 ]

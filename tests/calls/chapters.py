@@ -259,6 +259,14 @@ CALLS = {
             "depth": NOTHING,
         },
     ),
+    "widgets.norm_power": Call(
+        lambda: (pu.widgets.norm_power, {}),
+        {
+            "power": labels("1.5"),
+            "depth": labels("1.5"),
+            "decay": labels("1.5", "array ()", "tensor ()"),
+        },
+    ),
     "widgets.phase_diagram": Call(
         lambda: (pu.widgets.phase_diagram, {}), {**LIVE, "B": labels("array ()", "tensor ()")}
     ),

@@ -31,6 +31,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "equation_of_state": _LINEAR,
     "landscape": (*_LINEAR, "anisotropy"),
     "lower_envelope": ("lines", "network", "gamma", "limits"),
+    "norm_power": ("power", "depth", "decay", "limits"),
     "phase_diagram": (*_LINEAR, "B"),
     "ridge_poles": ("weak", "gamma", "terms", "shares", "limits"),
 }

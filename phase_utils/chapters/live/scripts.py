@@ -11,6 +11,7 @@ LIVE = (  # modules of figures
     "equation_of_state",
     "landscape",
     "lower_envelope",
+    "norm_power",
     "phase_diagram",
     "ridge_poles",
 )
