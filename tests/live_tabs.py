@@ -22,9 +22,9 @@ def html(name):
     return getattr(pu.widgets, name)()._repr_html_()
 
 
-def script(html):
-    """The script of a figure's page."""
-    return re.search(r'<script type="module">(.*)</script>', html, re.DOTALL)[1]
+def scripts(html):
+    """The scripts of a figure's page: the frame of all figures, and its own."""
+    return re.findall(r'<script type="module">(.*?)</script>', html, re.DOTALL)
 
 
 @contextmanager
@@ -47,26 +47,34 @@ def shown(tab):
     return tab.locator("p[aria-live]").inner_text().replace("\xa0", " ").replace("−", "-")
 
 
+def found(tab):
+    """What the figure says once its question is answered."""
+    answer = tab.locator("[role=status]").inner_text()
+    return answer.replace("\xa0", " ").replace("−", "-")
+
+
 def values(text, name):
     """All numbers that a reading gives for `name`."""
     return [float(v) for v in re.findall(rf"\b{name} = (-?\d+(?:\.\d+)?(?:e-?\d+)?)", text)]
 
 
 def slide(tab, label, *keys):
-    """Move a slider by keys; return its number between 0 and 1."""
+    """Move a slider by keys; return the value that it shows."""
     slider = tab.get_by_role("slider", name=label)
     slider.focus()
     for key in keys:
         slider.press(key)
-    return float(slider.input_value()) / 1000
+    return float(slider.get_attribute("aria-valuetext").split(",")[0].replace("−", "-"))
 
 
-def finger(tab, start, end):
-    """Drag a finger over a phone's screen, in ten steps."""
+def finger(tab, start, end, rest=0):
+    """Drag a finger over a phone's screen, in ten steps; it may rest first, milliseconds long."""
     session = tab.context.new_cdp_session(tab)
     for k in range(11):
         x, y = (a + (b - a) * k / 10 for a, b in zip(start, end, strict=True))
         kind = "touchMove" if k else "touchStart"
         point = {"type": kind, "touchPoints": [{"x": x, "y": y}]}
         session.send("Input.dispatchTouchEvent", point)
+        if not k:
+            tab.wait_for_timeout(rest)
     session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})

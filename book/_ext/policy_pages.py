@@ -26,8 +26,8 @@ OWN = re.compile(r"\n<meta http-equiv=\"Content-Security-Policy\"[^>]*>")
 def element(page: str) -> str:
     """Return the element that states the policy of a page."""
     around = ARTICLE.sub("", page)
-    live = {live_scripts.script(name) for name in live_scripts.LIVE}
-    scripts = {*SCRIPT.findall(around), *live.intersection(SCRIPT.findall(page))}
+    live = set(live_scripts.all_scripts()).intersection(SCRIPT.findall(page))
+    scripts = {*SCRIPT.findall(around), *live}
     handlers = {html.unescape(one or other) for one, other in HANDLER.findall(around)}
     allowed = sorted(map(policy.hashed, scripts | handlers))
     if handlers:
@@ -47,8 +47,11 @@ def element(page: str) -> str:
 
 
 def with_policy(page: str) -> str:
-    """Return a page that states its policy, before everything it is to hold for."""
-    page = OWN.sub("", page)
+    """Return a page that states its policy, before everything it is to hold for.
+
+    It has the frame of its live figures once.
+    """
+    page = live_scripts.once(OWN.sub("", page))
     return CHARSET.sub(lambda found: f"{found[0]}\n{element(page)}", page, count=1)
 
 

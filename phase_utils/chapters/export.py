@@ -98,14 +98,14 @@ def to_html(nb: NotebookNode) -> str:
         ),
         enabled=True,
     )
-    known = [_SETTINGS, mathjax(), *map(live_scripts.script, live_scripts.LIVE)]
+    known = [_SETTINGS, mathjax(), *live_scripts.all_scripts()]
     resources = {
         "phase_policy": policy.page_of_its_own(known),
         "phase_settings": _SETTINGS,
         "phase_mathjax": mathjax(),
     }
     html, _ = exporter.from_notebook_node(page, resources=resources)
-    return str(html)
+    return live_scripts.once(str(html))
 
 
 @cache

@@ -66,12 +66,12 @@ def test_the_question_stands_before_a_line_is_moved_and_the_answer_after(visit):
     lines = [list(line) for line in pu.widgets.lower_envelope().state["lines"]]
     agrees(tab, lines)
     assert values(shown(tab), "L") == pytest.approx([0.5])
-    lines[1][1] = LIMITS["norm"][1] * slide(tab, "norm", "Home", "ArrowRight")
+    lines[1][1] = slide(tab, "norm", "Home", "ArrowRight")
     agrees(tab, lines)
     assert "kink" in shown(tab)
     tab.get_by_role("button", name="Next network").press("Enter")
-    lines[2][0] = LIMITS["loss"][1] * slide(tab, "data loss", "Home", "PageUp")
-    lines[2][1] = LIMITS["norm"][1] * slide(tab, "norm", "End")
+    lines[2][0] = slide(tab, "data loss", "Home", "PageUp")
+    lines[2][1] = slide(tab, "norm", "End")
     agrees(tab, lines)
     gamma = slide(tab, "weight decay", "PageDown", "PageDown")
     assert values(shown(tab), "γ")[0] == pytest.approx(gamma, abs=1e-3)
@@ -87,10 +87,10 @@ def test_lines_are_lifted_and_turned_by_finger(visit):
     def at(gamma, loss):
         return x + w * gamma, y + h * (1 - loss / high)
 
-    finger(tab, at(0.8, lines[1][0] + 0.8 * lines[1][1]), at(0.8, 0.3))
+    finger(tab, at(0.8, lines[1][0] + 0.8 * lines[1][1]), at(0.8, 0.3), rest=500)
     lines[1][1] = 0  # a slope below zero is none of a norm
     agrees(tab, lines)
-    finger(tab, at(0.02, lines[2][0]), at(0.1, 0.2))
+    finger(tab, at(0.02, lines[2][0]), at(0.1, 0.2), rest=500)
     lines[2][0] = 0.2
     agrees(tab, lines)
 

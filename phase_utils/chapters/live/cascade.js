@@ -1,6 +1,6 @@
 import { at, branches } from "./theory.js";
 import { transitions } from "./transitions.js";
-import { area, mount, note, num, plot, range, size } from "./draw.js";
+import { area, depths, mount, note, num, plot, range, size } from "./draw.js";
 
 // Two modes: the weak eigenvalue is 1/r of the strong one, its e^2 the part s of 0.2.
 export const data = (r, s, D) => ({ a: [1, 1 / r], e: [Math.sqrt(0.2), Math.sqrt(0.2 * s)], D, N: 1 });
@@ -85,7 +85,7 @@ function draw(svg, width, get, set) {
 function render(context) {
   return mount(context, {
     title: "Which data have two jumps.",
-    sliders: [["ratio", "ratio *a*₁/*a*₂"], ["strength", "strength"], ["depth", "depth *D*"]],
+    sliders: [["ratio", "ratio *a*₁/*a*₂"], ["strength", "strength"], ["depth", "depth *D*", depths]],
     draw,
   });
 }

@@ -1,6 +1,6 @@
 import { at, branches, minimaOf, on, signal, spinodals, stationary, unit } from "./theory.js";
-import { critical, transitions } from "./transitions.js";
-import { area, mount, note, num, plot, range, size } from "./draw.js";
+import { critical, decays, transitions } from "./transitions.js";
+import { area, depths, mount, note, num, plot, range, size } from "./draw.js";
 
 const problem = (get) => ({ a: get("a"), e: get("e"), D: get("depth"), N: get("noise_factor") });
 
@@ -66,19 +66,23 @@ function draw(svg, width, get, set) {
 
   const states = points.map((s) => `R = ${num(s.R)}${s.kind > 0 ? " (unstable)" : ""}`).join(", ");
   const equal = minima.length > 1 && minima.every((s) => s.global);
-  return `γ = ${num(gamma)}: ${states}. `
+  const answer = areas.length && equal
+    ? `Equal: the best network drops from R = ${num(minima.at(-1).R)} to ${num(minima[0].R)}.`
+    : p.D === 1 && gamma === E ? "There is no loop, and R has just reached zero: no jump." : "";
+  return [`γ = ${num(gamma)}: ${states}. `
     + (areas.length ? `Areas between line and curve: ${areas.map((v) => num(v)).join(", ")}; ` : "")
     + (areas.length ? equal ? "equal, the phases coexist. " : "not equal. " : "")
     + `Lowest: ${equal ? "both" : ground.B ? "learned" : "trivial"}, L\u00a0−\u00a0E[y²] = ${num(ground.loss)}. `
     + (p.D > 1 ? `Coexistence at γ = ${num(star)}.`
-      : p.D === 1 ? `Critical point at γ = ${num(E)}.` : "No transition.");
+      : p.D === 1 ? `Critical point at γ = ${num(E)}.` : "No transition."), answer];
 }
 
 function render(context) {
   return mount(context, {
     title: "Equation of state, and loss of the same states over the weight decay.",
-    sliders: [["gamma", "weight decay *γ*"], ["depth", "depth *D*"],
-      ["noise_factor", "noise factor *N*"]],
+    question: "Raise the level line until it cuts equal areas off the loop. What does the best network do there?",
+    sliders: [["gamma", "weight decay *γ*", { snap: (get) => decays(problem(get)) }],
+      ["depth", "depth *D*", depths], ["noise_factor", "noise factor *N*", { more: true }]],
     buttons: [["Go to coexistence", (get, set) => set({ gamma: critical(problem(get)) }),
       (get) => critical(problem(get))]],
     draw,

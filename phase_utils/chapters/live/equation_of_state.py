@@ -46,9 +46,9 @@ def equation_of_state(
     Examples
     --------
     >>> import phase_utils as pu
-    >>> figure = pu.widgets.equation_of_state(depth=3)  # at coexistence
+    >>> figure = pu.widgets.equation_of_state(depth=3)  # below coexistence
     >>> round(figure.state["gamma"], 5)
-    0.08216
+    0.0575
     """
     state = state_of(Moments.isotropic() if moments is None else moments, depth, noise_factor)
     state["gamma"] = start(gamma, state)

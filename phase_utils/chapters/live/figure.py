@@ -19,7 +19,7 @@ from typing import Any
 
 from phase_utils._check import one_of, shown
 from phase_utils.chapters.execution import STATIC
-from phase_utils.chapters.live.scripts import LIVE, module, script
+from phase_utils.chapters.live.scripts import LIVE, element, frame, module, script
 
 LEARNED, TOP, JUMP = "#0072B2", "#D55E00", "#00805D"
 INK = "#010203"  # of axes and text in SVG, to be replaced by the ink of the page
@@ -104,7 +104,7 @@ class LiveFigure:
         return _drawn(self.name, self.state, one_of("form", form, ("svg", "pdf")))
 
     def _repr_html_(self) -> str:
-        """The figure for a page: the static one, and the script that replaces it."""
+        """The figure for a page: the static one, and the scripts that replace it."""
         svg = self.static().decode().replace(INK, "currentColor")
         svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
         opening = f'<svg role="img" aria-label="{escape(self.description)}" '
@@ -113,7 +113,7 @@ class LiveFigure:
         return (
             f'<div class="pu-live" data-live="{self.name}" data-state="{state}">'
             f'<div class="pu-live-static">{svg}</div></div>\n'
-            f'<script type="module">{script(self.name)}</script>'
+            f"{element(frame())}\n{element(script(self.name))}"
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:

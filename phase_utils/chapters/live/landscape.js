@@ -1,6 +1,6 @@
 import { branches, loss, minimaOf, signal, spinodals, spread, stationary, unit } from "./theory.js";
-import { critical, transitions } from "./transitions.js";
-import { add, area, mount, note, num, plot, range, size } from "./draw.js";
+import { critical, decays, transitions } from "./transitions.js";
+import { add, area, depths, mount, note, num, plot, range, size } from "./draw.js";
 
 const problem = (get) => ({
   a: spread(get("a"), get("anisotropy")), e: get("e"), D: get("depth"), N: get("noise_factor"),
@@ -17,7 +17,8 @@ function draw(svg, width, get, set) {
   const x = 52, w = width - x - 12, h = width < 500 ? 230 : 290, base = h + 150;
   size(svg, width, base + 48);
 
-  const main = plot(svg, [x, 30, w, h], [0, wide], [low, high], "order parameter *B*",
+  const main = plot(svg, [x, 30, w, h], [0, wide], [low, high],
+    p.D ? "order parameter *B*" : "norm of the weights, *B*",
     "effective loss − E[*y*²]");
   main.path([[0, 0], [wide, 0]], "thin");
   main.path(range(300, (i) => [wide * i * i, loss(p, wide * i * i, gamma)]), "curve");
@@ -60,20 +61,26 @@ function draw(svg, width, get, set) {
   const list = (all) => all.map((s) => num(s.gamma)).join(", ");
   const many = minima.length > 1;
   const named = (s) => `B = ${num(s.B)}` + (many ? s.global ? " (global)" : " (metastable)" : "");
-  return `γ = ${num(gamma)}: ${words[minima.length]} minim${many ? "a" : "um"}, `
+  const level = many && minima.every((s) => s.global);
+  const answer = level ? `Level: here the best network drops from B = ${num(minima.at(-1).B)} `
+    + `to ${num(minima[0].B)}.`
+    : p.D === 1 && gamma === E ? "One minimum is all there is, and it has just reached zero: no jump." : "";
+  return [`γ = ${num(gamma)}: ${words[minima.length]} minim${many ? "a" : "um"}, `
     + minima.map(named).join(", ")
     + (top ? `; barrier ${num(top.loss - ground.loss)} above the global minimum. ` : ". ")
     + (jumps.length ? `Coexistence at γ = ${list(jumps)}, ` : "")
     + (ends.length ? `spinodal${ends.length > 1 ? "s" : ""} at γ = ${list(ends)}.` : "")
     + (p.D === 1 ? `Critical point at γ = ${num(E)}: the minimum leaves zero continuously.` : "")
-    + (p.D < 1 ? "No transition below one hidden layer." : "");
+    + (p.D ? "" : "A parabola: ridge regression. ")
+    + (p.D < 1 ? "No transition below one hidden layer." : ""), answer];
 }
 
 function render(context) {
   return mount(context, {
     title: "Effective landscape of a deep linear network.",
-    sliders: [["gamma", "weight decay *γ*"], ["depth", "depth *D*"],
-      ["noise_factor", "noise factor *N*"], ["anisotropy", "anisotropy"]],
+    question: "Raise the decay until two minima are level. What does the best network do there?",
+    sliders: [["gamma", "weight decay *γ*", { snap: (get) => decays(problem(get)) }], ["depth", "depth *D*", depths],
+      ["noise_factor", "noise factor *N*", { more: true }], ["anisotropy", "anisotropy", { more: true }]],
     buttons: [["Go to coexistence", (get, set) => set({ gamma: critical(problem(get)) }),
       (get) => critical(problem(get))]],
     draw,

@@ -31,7 +31,8 @@ def landscape(
         With k = 1 and E[xy] != 0; by default two modes with eigenvalues 1 and 0.01 and |E[xy]| =
         0.45.
     gamma : float, optional
-        Weight decay > 0 at the start; by default at coexistence, or |E[xy]| for D <= 1.
+        Weight decay > 0 at the start; by default 0.7 of that at coexistence, or of
+        |E[xy]| for D <= 1.
     depth : float
         D at the start, 0.5 to 6.
     noise_factor : float

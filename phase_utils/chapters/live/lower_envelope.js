@@ -16,15 +16,25 @@ export function envelope(lines, far) {
   }
 }
 
-// A model in which the loss and the norm of the network that is chosen are numbers of their own.
+// A model in which the loss and the norm of each network, as loss2, and of the one that is chosen, as
+// loss, are numbers of their own.
 const chosen = (model) => {
-  const index = { loss: 0, norm: 1 }, me = () => model.get("network");
+  const limits = model.get("limits"), all = { network: limits.network };
+  model.get("lines").forEach((_, i) => {
+    all["loss" + i] = limits.loss;
+    all["norm" + i] = limits.norm;
+  });
+  Object.assign(all, limits);
+  const where = (key) => [key[4] ?? model.get("network"), ["loss", "norm"].indexOf(key.slice(0, 4))];
   return {
-    get: (key) => (key in index ? model.get("lines")[me()][index[key]] : model.get(key)),
+    get: (key) => {
+      const [i, k] = where(key);
+      return key === "limits" ? all : k < 0 ? model.get(key) : model.get("lines")[i][k];
+    },
     set: (key, value) => {
-      if (!(key in index)) return model.set(key, value);
-      const lines = model.get("lines").map((line) => [...line]);
-      lines[me()][index[key]] = value;
+      const [i, k] = where(key), lines = model.get("lines").map((line) => [...line]);
+      if (k < 0) return model.set(key, key === "network" ? Math.round(value) : value);
+      lines[i][k] = value;
       model.set("lines", lines);
     },
     save_changes: () => model.save_changes(),

@@ -1,4 +1,4 @@
-import { area, mount, note, num, plot, range, size } from "./draw.js";
+import { area, depths, mount, note, num, plot, range, size } from "./draw.js";
 
 // Isotropic data with a = N = 1. A problem P = {D, p}; t is |beta| = B^(D+1), and the penalty is
 // gamma |w|^p = gamma kappa t^q.
@@ -87,10 +87,18 @@ function draw(svg, width, get, set) {
     : `no barrier is left, and ${size_}. It arrives at 0 without a jump, at γ = ${num(unit(P))}.`);
 }
 
+const jumps = (get) => {
+  const P = { D: get("depth"), p: get("power") }, change = jump(P);
+  return change ? [[change.gamma / unit(P), "coexistence"]] : [];
+};
+
 function render(context) {
   return mount(context, {
     title: "Weight decay with another power of the norm.",
-    sliders: [["power", "power *p*"], ["decay", "decay *γκ*/2*E*"], ["depth", "depth *D*"]],
+    sliders: [
+      ["power", "power *p*", { snap: (get) => [[get("depth") + 1, "D + 1"]] }],
+      ["decay", "decay *γκ*/2*E*", { snap: jumps }], ["depth", "depth *D*", depths],
+    ],
     buttons: [["Go to p = D + 1", (get, set) => set({ power: get("depth") + 1 }), () => true]],
     draw,
   });

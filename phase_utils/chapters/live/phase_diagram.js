@@ -1,5 +1,5 @@
 import { branches, minimaOf, signal, stationary, unit } from "./theory.js";
-import { add, area, calm, mount, note, num, plot, range, size } from "./draw.js";
+import { add, area, calm, depths, mount, note, num, plot, range, size } from "./draw.js";
 
 const problem = (get) => ({ a: get("a"), e: get("e"), D: get("depth"), N: get("noise_factor") });
 
@@ -34,6 +34,12 @@ export function flow(p, B, gamma) {
   }
   return track;
 }
+
+const decays = (get) => {
+  const p = problem(get);
+  return p.D < 1 ? [] : p.D === 1 ? [[signal(p), "critical point"]]
+    : [[coexistence(p), "coexistence"], [spinodal(p), "spinodal"]];
+};
 
 function draw(svg, width, get, set) {
   const p = problem(get), gamma = get("gamma"), B = get("B"), E = signal(p), limits = get("limits");
@@ -101,18 +107,21 @@ function draw(svg, width, get, set) {
   area(svg, hill.box, (px) => set({ B: hill.A(px) }), () => svg.play());
 
   const many = minima.length > 1;
-  return `D = ${num(p.D, 3)}, γ = ${num(gamma)}: ${many ? "two minima" : "one minimum"}, `
+  const answer = !end.B ? "" : tops.length ? `The start has passed B = ${num(tops[0].B)}: the pass decides.`
+    : "There is no pass here: every start ends learned.";
+  return [`D = ${num(p.D, 3)}, γ = ${num(gamma)}: ${many ? "two minima" : "one minimum"}, `
     + minima.map((s) => `B = ${num(s.B)}${many ? s.global ? " (global)" : " (metastable)" : ""}`)
       .join(", ")
     + (tops.length ? `, pass at B = ${num(tops[0].B)}` : "")
-    + `. From B = ${num(B)} the flow goes to B = ${num(end.B)}, ${end.B ? "learned" : "trivial"}.`;
+    + `. From B = ${num(B)} the flow goes to B = ${num(end.B)}, ${end.B ? "learned" : "trivial"}.`, answer];
 }
 
 function render(context) {
   return mount(context, {
     title: "Phase diagram, and gradient flow at one of its points.",
-    sliders: [["gamma", "weight decay *γ*"], ["depth", "depth *D*"],
-      ["noise_factor", "noise factor *N*"], ["B", "start at *B*"]],
+    question: "Move the start until its network learns. What decides whether it does?",
+    sliders: [["gamma", "weight decay *γ*", { snap: decays }], ["depth", "depth *D*", depths],
+      ["B", "start at *B*"], ["noise_factor", "noise factor *N*", { more: true }]],
     buttons: [["Let it flow", (get, set, svg) => svg.play(), () => !calm()]],
     draw,
   });

@@ -74,6 +74,7 @@ function draw(svg, width, get, set) {
   const ends = [0, ...all.map((mode) => -mode.a), lo].sort((p, q) => p - q);
   ends.slice(1).forEach((to, i) => {
     const from = ends[i], part = 1e-3 * (to - from);
+    if (to === from) return;
     real.path(range(60, (s) => from + part + (to - from - 2 * part) * s)
       .map((g) => [g, least(all, g)]), "thin");
   });

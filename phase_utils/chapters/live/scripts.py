@@ -1,10 +1,12 @@
-"""What a page runs to show live figures: their modules in one file each, without needless space."""
+"""What a page runs to show live figures: the frame of all of them, and what is each one's own."""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
 from phase_utils._check import one_of
+from phase_utils.chapters.live.names import renamed
 
 LIVE = (  # modules of figures
     "cascade",
@@ -15,6 +17,9 @@ LIVE = (  # modules of figures
     "phase_diagram",
     "ridge_poles",
 )
+_FRAME = "draw"  # with what it imports; the rest of a page takes what it exports from `puLive`
+_IMPORT = re.compile(r'^(?:import|export) \{(.*)\} from "\./(\w+)\.js";\n', re.M)
+_EXPORT = re.compile(r"^export (?=const|function)|^export default .*;\n", re.M)
 _QUOTED = r"`[^`]*`|\"[^\"\n]*\""
 
 # Shows every figure of its name that no script has shown yet, with a model that lives in the page.
@@ -31,8 +36,22 @@ for (const el of document.querySelectorAll('.pu-live[data-live="NAME"]:not([data
 }"""
 
 
+@cache
+def frame() -> str:
+    """Return what a page runs before its live figures, whichever they are.
+
+    Returns
+    -------
+    str
+        JavaScript.
+    """
+    code = _code(_sources(_FRAME))
+    return renamed(f"window.puLive??=(()=>{{{code};return{{{','.join(_offered())}}}}})()")
+
+
+@cache
 def script(name: str) -> str:
-    """Return what a page runs to show its live figures of one name.
+    """Return what a page runs after `frame` to show its live figures of one name.
 
     Parameters
     ----------
@@ -44,7 +63,12 @@ def script(name: str) -> str:
     str
         JavaScript.
     """
-    return f"{module(name)}{_shortened(_SHIM).replace('NAME', name)}"
+    shared = _sources(_FRAME)
+    own = _sources(one_of("name", name, LIVE))
+    code = _code({key: source for key, source in own.items() if key not in shared})
+    used = [one for one in _offered() if re.search(rf"(?<![.\w]){one}\b", code)]
+    shim = _shortened(_SHIM).replace("NAME", name)
+    return renamed(f"const{{{','.join(used)}}}=window.puLive;{code}{shim}")
 
 
 def module(name: str) -> str:
@@ -60,7 +84,23 @@ def module(name: str) -> str:
     str
         JavaScript.
     """
-    return _joined(one_of("name", name, names()))
+    return "\n".join(map(_shortened, _sources(one_of("name", name, names())).values()))
+
+
+def all_scripts() -> tuple[str, ...]:
+    """Return all that pages may run: the frame, and each figure's own."""
+    return (frame(), *map(script, LIVE))
+
+
+def element(code: str) -> str:
+    """Return the element of a page that runs a script."""
+    return f'<script type="module">{code}</script>'
+
+
+def once(page: str) -> str:
+    """Return a page that has the frame of live figures before the first of them alone."""
+    first, tag, rest = page.partition(element(frame()))
+    return first + tag + rest.replace(tag, "") if tag else page
 
 
 @cache
@@ -70,9 +110,17 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(f.name.removesuffix(".js") for f in files if f.name.endswith(".js")))
 
 
-@cache
-def _joined(name: str) -> str:
-    return "\n".join(_shortened(source) for source in _sources(name).values())
+def _code(sources: Mapping[str, str]) -> str:
+    """These modules as one, which exports nothing."""
+    return "\n".join(_shortened(_EXPORT.sub("", source)) for source in sources.values())
+
+
+def _offered() -> list[str]:
+    """The names that the frame exports."""
+    source = (resources.files("phase_utils.chapters.live") / f"{_FRAME}.js").read_text("utf-8")
+    passed = re.findall(r"^export \{(.*)\}", source, re.M)
+    own = re.findall(r"^export (?:const|function) (\w+)", source, re.M)
+    return sorted([*own, *re.findall(r"\w+", " ".join(passed))])
 
 
 def _sources(name: str) -> dict[str, str]:
@@ -80,7 +128,7 @@ def _sources(name: str) -> dict[str, str]:
     path = resources.files("phase_utils.chapters.live") / f"{name}.js"
     source = path.read_text(encoding="utf-8")
     found: dict[str, str] = {}
-    for imported in re.findall(r'^import .* from "\./(\w+)\.js";$', source, re.MULTILINE):
+    for _, imported in _IMPORT.findall(source):
         found = {**found, **_sources(imported)}
     return {**found, name: source}
 
@@ -88,9 +136,9 @@ def _sources(name: str) -> dict[str, str]:
 def _shortened(source: str) -> str:
     """Leave out imports, comments and needless space; strings stay as they are, but for CSS.
 
-    A library, rjsmin, leaves the CSS as it is, and with it 15.0 to 15.2 kB of what may be 15.
+    A library, rjsmin, leaves the CSS as it is.
     """
-    source = re.sub(r"^import .*\n", "", source, flags=re.MULTILINE)
+    source = _IMPORT.sub("", source)
     pieces = re.split(f"({_QUOTED}|//[^\n]*)", source)
     for i, piece in enumerate(pieces):
         if i % 2 == 0:
@@ -100,5 +148,5 @@ def _shortened(source: str) -> str:
         elif piece.startswith("//"):
             pieces[i] = ""
         elif piece.startswith("`\n"):
-            pieces[i] = re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"\s+", " ", piece))
+            pieces[i] = re.sub(r"\s*([{};]|[:,>](?= ))\s*", r"\1", re.sub(r"\s+", " ", piece))
     return "".join(pieces)

@@ -34,14 +34,14 @@ def state_of(moments: Moments, depth: Any, noise_factor: Any) -> dict[str, Any]:
         )
     signals = moments.signals.reshape(-1)
     seen = (signals != 0) & (moments.eigenvalues > 0)
-    limits: dict[str, list[float]] = {"depth": [0.5, 6], "noise_factor": [1, 4]}
+    limits: dict[str, list[float]] = {"depth": [0, 6], "noise_factor": [1, 4]}
     ends = [Landscape(moments, D).spinodals()[-1].gamma for D in (2, 3, 4, 6)]
     top = 1.25 * max(moments.signal, *ends)
     limits["gamma"] = [top / 250, top]
     return {
         "a": moments.eigenvalues[seen].tolist(),
         "e": signals[seen].tolist(),
-        "depth": within("depth", depth, limits["depth"]),
+        "depth": within("depth", depth, (0.5, 6)),
         "noise_factor": within("noise_factor", noise_factor, limits["noise_factor"]),
         "limits": limits,
     }
@@ -57,8 +57,9 @@ def landscape_of(state: Mapping[str, Any], depth: float | None = None) -> Landsc
 
 
 def start(gamma: Any, state: Mapping[str, Any]) -> float:
-    """The decay at the start: as given, or at coexistence."""
+    """The decay at the start: as given, or below the transition, which is left to be found."""
     if gamma is not None:
         return within("gamma", gamma, state["limits"]["gamma"])
     changes = landscape_of(state).transitions()
-    return changes[-1].gamma if changes else float(np.linalg.norm(state["e"]))
+    last = changes[-1].gamma if changes else float(np.linalg.norm(state["e"]))
+    return float(f"{0.7 * last:.3g}")

@@ -12,8 +12,13 @@ export const signal = (p) => Math.hypot(...p.e);
 // The unit of losses in a drawing.
 export const unit = (p) => signal(p) ** 2 / Math.max(...p.a);
 
-// Eq. 6 at B, the first layer being the best one.
+// Eq. 6 at B, the first layer being the best one; without a hidden layer that of weights of norm B in
+// the direction of ridge regression.
 export function loss(p, B, gamma) {
+  if (!p.D) {
+    const w = p.e.map((e, i) => e / (p.N * p.a[i] + gamma)), s = B / Math.hypot(...w);
+    return w.reduce((l, x, i) => l + s * x * (s * x * (p.N * p.a[i] + gamma) - 2 * p.e[i]), 0);
+  }
   const v = B ** (2 * p.D);
   return p.e.reduce((l, e, i) => l - v * e * e / (p.N * p.a[i] * v + gamma), gamma * p.D * B * B);
 }

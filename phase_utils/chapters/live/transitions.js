@@ -1,4 +1,4 @@
-import { branches, on, signal, stationary } from "./theory.js";
+import { branches, on, root, signal, spinodals, stationary } from "./theory.js";
 
 // First-order transitions of the global minimum, gamma ascending, along its lower envelope.
 export function transitions(p, pieces = branches(p)) {
@@ -28,3 +28,10 @@ export function transitions(p, pieces = branches(p)) {
 
 // Where the trivial phase becomes global; undefined without a transition.
 export const critical = (p, jumps = transitions(p)) => (p.D === 1 ? signal(p) : jumps.at(-1)?.gamma);
+
+// The decays that a slider hits exactly, and their names.
+export const decays = (p, pieces = branches(p)) => [
+  ...transitions(p, pieces).map((t) => [t.gamma, "coexistence"]),
+  ...spinodals(pieces).map((s) => [s.gamma, "spinodal"]),
+  ...(p.D === 1 ? [[signal(p), "critical point"]] : []),
+];
