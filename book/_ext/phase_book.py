@@ -3,7 +3,8 @@ of its own, and chapters that carry the number of their file.
 
 Generated pages have modules of their own, `previews` writes what links show, `execute_ahead`
 executes chapters side by side, `take_away` offers notebooks, `print_pages` makes the book in print,
-`live_pages` puts live figures into plain pages, `file_pages` lays beside pages what they cannot
+`live_pages` puts live figures into plain pages, `light_pages` takes
+from pages what they do not use, `file_pages` lays beside pages what they cannot
 fetch where they are opened as files, `policy_pages` states which scripts they run; all are set up
 here.
 """
@@ -23,6 +24,7 @@ import claim_pages
 import execute_ahead
 import file_pages
 import guide_pages
+import light_pages
 import live_pages
 import policy_pages
 import previews
@@ -167,6 +169,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         take_away,
         print_pages,
         live_pages,
+        light_pages,
         file_pages,
         policy_pages,
     ):

@@ -12,16 +12,29 @@
   let shown = null; // the link whose target is shown
   let timer = 0;
 
+  const run = (path) =>
+    new Promise((resolve) => {
+      const script = document.createElement("script");
+      script.src = `${root}_static/${path}`;
+      script.onload = script.onerror = resolve;
+      document.head.append(script);
+    });
+
   // what _static/KIND/NAME.js holds: it says so in a variable of its kind, under its name
   async function load(kind, name) {
-    if (!window[kind]?.[name])
-      await new Promise((resolve) => {
-        const script = document.createElement("script");
-        script.src = `${root}_static/${kind}/${name}.js`;
-        script.onload = script.onerror = resolve;
-        document.head.append(script);
-      });
+    if (!window[kind]?.[name]) await run(`${kind}/${name}.js`);
     return window[kind]?.[name];
+  }
+
+  // a page without formulas has no MathJax; a preview may hold some
+  async function typeset() {
+    if (!bubble.querySelector(".math")) return;
+    if (!window.MathJax) {
+      window.MathJax = { options: { enableMenu: false }, startup: { typeset: false } };
+      await run("mathjax/tex-chtml.js");
+    }
+    await window.MathJax.startup?.promise;
+    await window.MathJax.typesetPromise?.([bubble]);
   }
 
   function place(link) {
@@ -44,7 +57,7 @@
     bubble.innerHTML = html;
     document.body.append(bubble);
     bubble.hidden = false;
-    await window.MathJax?.typesetPromise?.([bubble]);
+    await typeset();
     if (shown !== link) return;
     place(link);
     link.setAttribute("aria-describedby", bubble.id);

@@ -4,11 +4,13 @@ The pages are opened as files, as a reader of `_build/html/index.html` does. The
 where there is no built book or no browser, unless PHASE_BOOK_REQUIRE_BROWSER is 1.
 """
 
+import gzip
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from in_browser import DESKTOP, PHONE, missing
@@ -137,6 +139,24 @@ PALE = """async () => {
 }"""
 
 
+START = "book/introduction.html"
+HEAVIEST = 900_000  # bytes of what a page loads, compressed as a server sends it; of the first 400
+# by how much of the window the page has moved since it was opened, before the reader did anything
+MOVED = """() => new Promise(resolve => {
+  let moved = 0;
+  const add = list => list.getEntries().forEach(e => { if (!e.hadRecentInput) moved += e.value; });
+  new PerformanceObserver(add).observe({type: "layout-shift", buffered: true});
+  setTimeout(() => resolve(moved), 500);
+})"""
+
+
+def weight(urls: Iterable[str]) -> int:
+    """Bytes of these files, compressed where that makes them smaller."""
+    paths = {unquote(urlsplit(url).path) for url in urls if url.startswith("file:")}
+    held = [Path(path).read_bytes() for path in paths]
+    return sum(min(len(data), len(gzip.compress(data, 6))) for data in held)
+
+
 def resize(tab, size: dict[str, int]) -> None:
     """Give the page another size, and wait until its sidebars have moved."""
     tab.set_viewport_size(size)
@@ -189,13 +209,14 @@ def test_page_states_which_scripts_it_runs(name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page(tab, name):
-    problems, outside = [], []
+    problems, outside, loaded = [], [], []
 
     def on_console(message):
         if message.type == "error":
             problems.append(message.text)
 
     def on_request(request):
+        loaded.append(request.url)
         if not request.url.startswith(("file:", "data:", "blob:")):
             outside.append(request.url)
 
@@ -225,6 +246,7 @@ def test_page(tab, name):
         assert tab.evaluate(UNDESCRIBED) == []
         broken = "[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
         assert tab.evaluate(broken) == []
+        assert weight(loaded) < HEAVIEST
 
         for theme in ("dark", "light"):
             show(tab, theme)
@@ -245,6 +267,38 @@ def test_page(tab, name):
     finally:
         for event, listener in listeners.items():
             tab.remove_listener(event, listener)
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+def test_the_start_page_is_light_and_stays_where_it_is(tab, size):
+    loaded = []
+    tab.set_viewport_size(size)
+    tab.on("request", lambda request: loaded.append(request.url))
+    tab.goto((HTML / START).as_uri())
+    assert tab.evaluate(MOVED) < 0.1
+    assert weight(loaded) < 400_000
+    assert tab.evaluate("typeof MathJax") == "undefined"
+
+
+@pytest.mark.parametrize("name", ["book/corrections.html", "book/bibliography.html"])
+def test_a_page_without_contents_is_wide_from_the_start(name):
+    text = (HTML / name).read_text(encoding="utf-8")
+    assert 'class="bd-content alone"' in text and "bd-sidebar-secondary" not in text
+
+
+def test_icons_are_drawn_by_a_font_that_holds_them_alone():
+    from fontTools.ttLib import TTFont
+
+    fonts = HTML / "_static" / "vendor" / "fontawesome" / "webfonts"
+    (icons,) = fonts.glob("*.woff")
+    held = set(TTFont(icons).getBestCmap())
+    style = (HTML / "_static" / "styles" / "pydata-sphinx-theme.css").read_text(encoding="utf-8")
+    rules = dict(re.findall(r"\.(fa-[a-z0-9-]+):before[^{}]*\{content:\"\\([0-9a-f]+)\"", style))
+    shown = {name for page in PAGES for name in re.findall("fa-[a-z-]+", (HTML / page).read_text())}
+    drawn = {name for name in shown if name in rules}
+    assert {"fa-bars", "fa-magnifying-glass", "fa-download", "fa-moon"} <= drawn
+    assert all(int(rules[name], 16) in held for name in drawn)
+    assert len(held) < 60 and icons.stat().st_size < 8_000
 
 
 SMALLEST = 9  # pixels, of the text in a figure on a desk
@@ -302,6 +356,7 @@ def test_a_figure_that_a_phone_shrinks_is_enlarged(tab):
     [
         ("book/introduction", "#term-free-energy", "p"),
         ("book/introduction", "bibliography.html#", ".citation em"),
+        ("book/introduction", "#term-weight-decay", "mjx-container"),
         ("book/corrections", "status.html#claim-eq-3", "p"),
         ("notebooks/06_depth_two_and_more", "05_depth_one.html#thm-05", ".theorem mjx-container"),
         ("notebooks/06_depth_two_and_more", "#equation-eq-06-stationary", "mjx-container"),

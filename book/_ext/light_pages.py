@@ -1,0 +1,88 @@
+"""Pages without what they do not use: scripts of icons and of the search, and thousands of icons.
+
+The theme draws its icons twice over, by a script of 1.5 MB and by a font; the font serves, cut to
+the icons that the pages show. The index of the search is loaded by the page of the search alone. A
+page without a list of its contents says so where it begins: its text is as wide from the start.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from fontTools.subset import Options, Subsetter, load_font, save_font
+from sphinx.application import Sphinx
+
+ICONS = ("scripts/fontawesome",)
+SEARCH = ("searchtools", "language_data", "searchindex")
+THEME = "_static/styles/pydata-sphinx-theme.css"
+FONTS = "_static/vendor/fontawesome/webfonts"
+SCRIPT = r"\s*<script\b[^>]*\ssrc=\"[^\"]*\b(?:{})\.js[^\"]*\"[^>]*></script>"
+NAMED = re.compile(r"\bfa-[a-z0-9-]+")
+FACE = re.compile(r"@font-face\{[^}]*Font Awesome[^}]*\}")
+RULE = re.compile(r"((?:\.fa-[a-z0-9-]+:before,?)+)\{content:\"\\([0-9a-f]+)\"\}")
+WRITTEN = re.compile(r"[\ue000-\uf8ff]|(?<=\\)[ef][0-9a-f]{3}\b")
+SOLID = (
+    '@font-face{font-family:"Font Awesome 6 Free";font-weight:900;font-display:block;'
+    'src:url(../vendor/fontawesome/webfonts/icons.woff) format("woff")}'
+)
+
+
+def without(page: str, scripts: Iterable[str]) -> str:
+    """Return a page that does not load these scripts."""
+    return re.sub(SCRIPT.format("|".join(map(re.escape, scripts))), "", page)
+
+
+def wide(page: str) -> str:
+    """Return a page that is known for wide before its end is read, if it is."""
+    listed = "bd-sidebar-secondary" in page
+    return page if listed else page.replace('class="bd-content"', 'class="bd-content alone"')
+
+
+def cut_icons(css: str, used: set[str]) -> str:
+    """Return the theme's style with the icons of these names alone, from one font."""
+    faces = FACE.findall(css)
+    css = FACE.sub("", css)
+    css = RULE.sub(lambda rule: rule[0] if used & {*NAMED.findall(rule[1])} else "", css)
+    return (SOLID if faces else "") + css
+
+
+def written(css: str) -> set[int]:
+    """Return the characters of icons that a style writes."""
+    return {ord(c) if len(c) == 1 else int(c, 16) for c in WRITTEN.findall(css)}
+
+
+def cut_font(source: Path, target: Path, characters: set[int]) -> None:
+    """Write the part of a font that draws these characters."""
+    options = Options(flavor="woff", hinting=False, notdef_outline=True)
+    font = load_font(str(source), options)
+    cutter = Subsetter(options)
+    cutter.populate(unicodes=characters)
+    cutter.subset(font)
+    save_font(font, str(target), options)
+
+
+def lighten(app: Sphinx, error: Exception | None) -> None:
+    """Take from all pages what they do not use."""
+    if error is not None or app.builder.format != "html":
+        return
+    built = Path(app.outdir)
+    used = {"fa-xmark"}  # a script of the theme makes it
+    for path in built.rglob("*.html"):
+        name = path.relative_to(built).as_posix()
+        if name.startswith("_static/"):
+            continue
+        page = path.read_text(encoding="utf-8")
+        used |= {*NAMED.findall(page)}
+        light = wide(without(page, ICONS if name == "search.html" else ICONS + SEARCH))
+        if light != page:
+            path.write_text(light, encoding="utf-8")
+    theme, fonts = built / THEME, built / FONTS
+    theme.write_text(cut_icons(theme.read_text(encoding="utf-8"), used), encoding="utf-8")
+    styles = [path.read_text(encoding="utf-8") for path in built.glob("_static/**/*.css")]
+    drawn = set[int]().union(*map(written, styles))
+    cut_font(fonts / "fa-solid-900.ttf", fonts / "icons.woff", drawn)
+
+
+def setup(app: Sphinx) -> None:
+    """Do so when all pages are there, and before their scripts are named."""
+    app.connect("build-finished", lighten, priority=850)
