@@ -10,6 +10,7 @@ from phase_utils.chapters.live.landscape import landscape
 from phase_utils.chapters.live.lower_envelope import lower_envelope
 from phase_utils.chapters.live.norm_power import norm_power
 from phase_utils.chapters.live.phase_diagram import phase_diagram
+from phase_utils.chapters.live.pitchfork import pitchfork
 from phase_utils.chapters.live.ridge_poles import ridge_poles
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "lower_envelope",
     "norm_power",
     "phase_diagram",
+    "pitchfork",
     "ridge_poles",
 ]

@@ -250,6 +250,10 @@ CALLS = {
             "shares": labels("data array", "tensor with graph"),
         },
     ),
+    "widgets.pitchfork": Call(
+        lambda: (pu.widgets.pitchfork, {}),
+        {name: LIVE[name] for name in ("moments", "gamma", "noise_factor")},
+    ),
     "widgets.equation_of_state": Call(lambda: (pu.widgets.equation_of_state, {}), LIVE),
     "widgets.cascade": Call(
         lambda: (pu.widgets.cascade, {}),

@@ -33,6 +33,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "lower_envelope": ("lines", "network", "gamma", "limits"),
     "norm_power": ("power", "depth", "decay", "limits"),
     "phase_diagram": (*_LINEAR, "B"),
+    "pitchfork": _LINEAR,
     "ridge_poles": ("weak", "gamma", "terms", "shares", "limits"),
 }
 

@@ -99,18 +99,17 @@ function draw(svg, width, get, set) {
 
   const here = `At γ = ${num(gamma, 3)} network ${best + 1} is best: L = ${num(value(best, gamma), 3)}, `
     + `slope ${num(lines[best][1], 3)}. `;
-  if (!kinks.length) {
-    return here + "L is one line. Pull another line below it: L gets a kink. Can you make it jump?";
-  }
+  if (!kinks.length) return here + "L is one line.";
   const many = kinks.length > 1, norms = pieces.map(([, i]) => lines[i][1]);
-  return here + `At the kink${many ? "s" : ""} of L, γ = ${list(kinks.map(([g]) => g))}, two lines `
-    + `meet, both at ${list(kinks.map(([g, i]) => value(i, g)))}: L does not jump. `
-    + `Its slope does, and only falls: ${norms.map((v) => num(v, 3)).join(", then ")}.`;
+  return [here + `At the kink${many ? "s" : ""} of L, γ = ${list(kinks.map(([g]) => g))}, two lines meet, `
+    + `both at ${list(kinks.map(([g, i]) => value(i, g)))}.`,
+  `L bends and does not jump. Its slope jumps, and only falls: ${norms.map((v) => num(v, 3)).join(", then ")}.`];
 }
 
 function render({ model, el }) {
   return mount({ model: chosen(model), el }, {
     title: "The least loss as the lower envelope of lines.",
+    question: "Pull a line below the others: L gets a kink. Can you make it jump?",
     sliders: [["loss", "data loss *ℓ*₀"], ["norm", "norm |*w*|²"], ["gamma", "weight decay *γ*"]],
     buttons: [["Next network", (get, set) =>
       set({ network: (get("network") + 1) % get("lines").length }), () => true]],

@@ -97,17 +97,16 @@ function draw(svg, width, get, set) {
 
   const where = all.map(({ a }) => `−${num(a, 3)}`).join(" and ");
   const strength = num(all.at(-1).strength, 3);
-  return `Pole${weak ? "s" : ""} at γ = ${where}. `
-    + (!weak ? "The weak pole reached zero and is gone: inputs that do not vary carry no signal. "
-      : weak < 0.25 ? `The pole at −${num(weak, 3)} fades as it nears zero: its strength is e² = ${strength}. `
-        : "No decay γ ≥ 0 meets one. Can you bring a pole there? ")
-    + `The series about γ = ${num(gamma, 3)} holds up to a distance of ${num(radius, 3)}, that of the `
-    + `nearest pole; ${terms} terms are drawn.`;
+  const said = !weak ? "It reached zero and is gone: inputs that do not vary carry no signal."
+    : weak < 0.25 ? `It fades as it nears zero: at −${num(weak, 3)} its strength is e² = ${strength}.` : "";
+  return [`Pole${weak ? "s" : ""} at γ = ${where}. The series about γ = ${num(gamma, 3)} holds up to a `
+    + `distance of ${num(radius, 3)}, that of the nearest pole; ${terms} terms are drawn.`, said];
 }
 
 function render(context) {
   return mount(context, {
     title: "Poles of the least loss of ridge regression, and its Taylor series.",
+    question: "No decay γ ≥ 0 meets a pole. Can you bring the weak one there?",
     sliders: [["weak", "eigenvalue *a*₂"], ["gamma", "centre *γ*"]],
     buttons: [
       ["Fewer terms", (get, set) => set({ terms: Math.ceil(get("terms") / 2) }), (get) => get("terms") > 1],

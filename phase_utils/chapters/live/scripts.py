@@ -15,6 +15,7 @@ LIVE = (  # modules of figures
     "lower_envelope",
     "norm_power",
     "phase_diagram",
+    "pitchfork",
     "ridge_poles",
 )
 _FRAME = "draw"  # with what it imports; the rest of a page takes what it exports from `puLive`
