@@ -164,14 +164,14 @@ def resize(tab, size: dict[str, int]) -> None:
     tab.evaluate(SETTLED)
 
 
-@pytest.fixture(scope="module")
-def built() -> None:
+def be_built() -> None:
     if not PAGES:
         missing("the book is not built: run `make book`")
 
 
 @pytest.fixture(scope="module")
-def opened(built, browser) -> Iterator:
+def opened(browser) -> Iterator:
+    be_built()
     context = browser.new_context(viewport=DESKTOP)
     yield context.new_page()
     context.close()
@@ -192,7 +192,8 @@ def show(tab, theme: str) -> None:
     tab.wait_for_function("() => !document.getAnimations().some(a => a.playState === 'running')")
 
 
-def test_book_is_built(built):
+def test_book_is_built():
+    be_built()
     assert "book/introduction.html" in PAGES
 
 
@@ -283,12 +284,14 @@ def test_the_start_page_is_light_and_stays_where_it_is(tab, size):
 
 
 @pytest.mark.parametrize("name", ["book/corrections.html", "book/bibliography.html"])
-def test_a_page_without_contents_is_wide_from_the_start(built, name):
+def test_a_page_without_contents_is_wide_from_the_start(name):
+    be_built()
     text = (HTML / name).read_text(encoding="utf-8")
     assert 'class="bd-content alone"' in text and "bd-sidebar-secondary" not in text
 
 
-def test_icons_are_drawn_by_a_font_that_holds_them_alone(built):
+def test_icons_are_drawn_by_a_font_that_holds_them_alone():
+    be_built()
     from fontTools.ttLib import TTFont
 
     fonts = HTML / "_static" / "vendor" / "fontawesome" / "webfonts"
