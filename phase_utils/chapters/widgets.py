@@ -7,6 +7,7 @@ from phase_utils.chapters.live.cascade import cascade
 from phase_utils.chapters.live.equation_of_state import equation_of_state
 from phase_utils.chapters.live.figure import LiveFigure
 from phase_utils.chapters.live.landscape import landscape
+from phase_utils.chapters.live.latents import latents
 from phase_utils.chapters.live.lower_envelope import lower_envelope
 from phase_utils.chapters.live.norm_power import norm_power
 from phase_utils.chapters.live.phase_diagram import phase_diagram
@@ -18,6 +19,7 @@ __all__ = [
     "cascade",
     "equation_of_state",
     "landscape",
+    "latents",
     "lower_envelope",
     "norm_power",
     "phase_diagram",

@@ -263,6 +263,9 @@ CALLS = {
             "depth": NOTHING,
         },
     ),
+    "widgets.latents": Call(
+        lambda: (pu.widgets.latents, {}), {"price": labels("1.5", "array ()", "tensor ()")}
+    ),
     "widgets.norm_power": Call(
         lambda: (pu.widgets.norm_power, {}),
         {

@@ -30,6 +30,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "cascade": ("ratio", "strength", "depth", "limits"),
     "equation_of_state": _LINEAR,
     "landscape": (*_LINEAR, "anisotropy"),
+    "latents": ("price", "limits", "a", "rest", "variance", "codes", "pixels"),
     "lower_envelope": ("lines", "network", "gamma", "limits"),
     "norm_power": ("power", "depth", "decay", "limits"),
     "phase_diagram": (*_LINEAR, "B"),

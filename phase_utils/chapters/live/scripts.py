@@ -12,6 +12,7 @@ LIVE = (  # modules of figures
     "cascade",
     "equation_of_state",
     "landscape",
+    "latents",
     "lower_envelope",
     "norm_power",
     "phase_diagram",
