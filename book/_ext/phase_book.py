@@ -3,8 +3,8 @@ of its own, and chapters that carry the number of their file.
 
 Generated pages have modules of their own, `previews` writes what links show, `execute_ahead`
 executes chapters side by side, `take_away` offers notebooks, `print_pages` makes the book in print,
-`live_pages` puts live figures into plain pages, `light_pages` takes
-from pages what they do not use, `file_pages` lays beside pages what they cannot
+`live_pages` puts live figures into plain pages, `search_pages` says what the search reads,
+`light_pages` takes from pages what they do not use, `file_pages` lays beside pages what they cannot
 fetch where they are opened as files, `policy_pages` states which scripts they run; all are set up
 here.
 """
@@ -29,6 +29,7 @@ import live_pages
 import policy_pages
 import previews
 import print_pages
+import search_pages
 import take_away
 from docutils import nodes
 from myst_nb.core.execute.cache import NotebookClientCache
@@ -169,6 +170,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         take_away,
         print_pages,
         live_pages,
+        search_pages,
         light_pages,
         file_pages,
         policy_pages,
