@@ -6,6 +6,7 @@ See `phase_utils.chapters.live` for what each is made of.
 from phase_utils.chapters.live.cascade import cascade
 from phase_utils.chapters.live.equation_of_state import equation_of_state
 from phase_utils.chapters.live.figure import LiveFigure
+from phase_utils.chapters.live.gibbs_measure import gibbs_measure
 from phase_utils.chapters.live.landscape import landscape
 from phase_utils.chapters.live.latents import latents
 from phase_utils.chapters.live.lower_envelope import lower_envelope
@@ -18,6 +19,7 @@ __all__ = [
     "LiveFigure",
     "cascade",
     "equation_of_state",
+    "gibbs_measure",
     "landscape",
     "latents",
     "lower_envelope",

@@ -254,6 +254,14 @@ CALLS = {
         lambda: (pu.widgets.pitchfork, {}),
         {name: LIVE[name] for name in ("moments", "gamma", "noise_factor")},
     ),
+    "widgets.gibbs_measure": Call(
+        lambda: (pu.widgets.gibbs_measure, {}),
+        {
+            "signal": labels("array ()", "tensor ()", "fraction"),
+            "gamma": NONE,
+            "temperature": NOTHING,
+        },
+    ),
     "widgets.equation_of_state": Call(lambda: (pu.widgets.equation_of_state, {}), LIVE),
     "widgets.cascade": Call(
         lambda: (pu.widgets.cascade, {}),

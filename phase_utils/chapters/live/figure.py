@@ -29,6 +29,7 @@ _LINEAR = ("a", "e", "depth", "noise_factor", "gamma", "limits")
 _KEYS: dict[str, tuple[str, ...]] = {
     "cascade": ("ratio", "strength", "depth", "limits"),
     "equation_of_state": _LINEAR,
+    "gibbs_measure": ("signal", "gamma", "temperature", "limits"),
     "landscape": (*_LINEAR, "anisotropy"),
     "latents": ("price", "limits", "a", "rest", "variance", "codes", "pixels"),
     "lower_envelope": ("lines", "network", "gamma", "limits"),

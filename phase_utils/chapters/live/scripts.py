@@ -11,6 +11,7 @@ from phase_utils.chapters.live.names import renamed
 LIVE = (  # modules of figures
     "cascade",
     "equation_of_state",
+    "gibbs_measure",
     "landscape",
     "latents",
     "lower_envelope",
