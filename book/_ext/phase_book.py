@@ -20,6 +20,7 @@ from typing import Any
 
 import api_pages
 import benchmark_pages
+import calculator_pages
 import claim_pages
 import execute_ahead
 import file_pages
@@ -163,6 +164,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     for part in (
         claim_pages,
         benchmark_pages,
+        calculator_pages,
         guide_pages,
         api_pages,
         previews,

@@ -20,9 +20,10 @@ LIVE = (  # modules of figures
     "pitchfork",
     "ridge_poles",
 )
+TOOLS = ("calculator",)  # modules of what fills a page of its own
 _FRAME = "draw"  # with what it imports; the rest of a page takes what it exports from `puLive`
 _IMPORT = re.compile(r'^(?:import|export) \{(.*)\} from "\./(\w+)\.js";\n', re.M)
-_EXPORT = re.compile(r"^export (?=const|function)|^export default .*;\n", re.M)
+_EXPORT = re.compile(r"^export (?=const|function|async|class)|^export default .*;\n", re.M)
 _QUOTED = r"`[^`]*`|\"[^\"\n]*\""
 
 # Shows every figure of its name that no script has shown yet, with a model that lives in the page.
@@ -67,7 +68,7 @@ def script(name: str) -> str:
         JavaScript.
     """
     shared = _sources(_FRAME)
-    own = _sources(one_of("name", name, LIVE))
+    own = _sources(one_of("name", name, (*LIVE, *TOOLS)))
     code = _code({key: source for key, source in own.items() if key not in shared})
     used = [one for one in _offered() if re.search(rf"(?<![.\w]){one}\b", code)]
     shim = _shortened(_SHIM).replace("NAME", name)
@@ -91,8 +92,8 @@ def module(name: str) -> str:
 
 
 def all_scripts() -> tuple[str, ...]:
-    """Return all that pages may run: the frame, and each figure's own."""
-    return (frame(), *map(script, LIVE))
+    """Return all that pages of the book may run: the frame, and what is each one's own."""
+    return (frame(), *map(script, (*LIVE, *TOOLS)))
 
 
 def element(code: str) -> str:
