@@ -22,7 +22,7 @@ from phase_utils.chapters.live import scripts as live_scripts
 ASK = """(problems) => problems.map(([p, gamma, B]) => {
   const pieces = T.branches(p);
   return { loss: T.loss(p, B, gamma), points: T.stationary(p, gamma, pieces),
-           ends: T.spinodals(pieces), jumps: T.transitions(p, pieces) };
+           ends: T.spinodals(pieces), jumps: T.transitions(p) };
 })"""
 
 
@@ -93,6 +93,30 @@ def test_closed_forms_and_balanced_loss_agree_with_the_package(formulas):
         loss = formulas.evaluate("([p, B, g]) => T.balanced(p, B, g)", [given, B, gamma])
         expected = float(land.balanced_loss(B, gamma)) - land.moments.Eyy
         assert loss == pytest.approx(expected, abs=1e-9 * land.moments.Eyy)
+
+
+def test_without_a_hidden_layer_the_curve_is_a_slice_of_ridge_regression(formulas):
+    rng = np.random.default_rng(3)
+    for _ in range(10):
+        given, land = problem(rng, depth=0)
+        a, e = land.noise_factor * np.array(given["a"]), np.array(given["e"])
+        gamma, B = float(rng.uniform(0.02, 1)), float(rng.uniform(0.05, 2))
+        best = np.linalg.solve(np.diag(a + gamma), e)
+        w = B * best / np.linalg.norm(best)
+        found = formulas.evaluate(
+            "([p, g, B]) => [T.loss(p, B, g), T.stationary(p, g)]", [given, gamma, B]
+        )
+        assert found[0] == pytest.approx(w @ (a * w) - 2 * w @ e + gamma * w @ w, rel=1e-9)
+        (point,) = found[1]
+        assert point["B"] == pytest.approx(np.linalg.norm(best), rel=1e-9)
+        assert point["loss"] == pytest.approx(-best @ e, rel=1e-9)
+
+
+def test_the_critical_point_is_a_minimum_for_either_rounding_of_its_decay(formulas):
+    for gamma in (0.45, np.nextafter(0.45, 1), np.nextafter(0.45, 0)):
+        ask = "g => T.stationary({ a: [1, 1], e: [0.43874821936960606, 0.1], D: 1, N: 1 }, g)"
+        found = formulas.evaluate(ask, float(gamma))
+        assert min(point["B"] for point in found) == 0
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -255,8 +279,8 @@ def test_phase_diagram_is_read_and_moved(visit):
         assert (found(tab) != "") == (top < B)  # what was asked for
 
     gamma = state["gamma"]
-    agrees(2, gamma, 0.2)
-    B = slide(tab, "start at", *["PageUp"] * 3)
+    agrees(2, gamma, 0.1)
+    B = slide(tab, "start at", *["PageUp"] * 8)
     agrees(2, gamma, B)
     gamma = slide(tab, "weight decay", "PageDown")
     agrees(slide(tab, "depth", "PageUp"), gamma, B)

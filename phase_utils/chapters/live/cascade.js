@@ -34,7 +34,7 @@ const log = ([r, s]) => [Math.log10(r), Math.log10(s)], power = (v) => num(10 **
 
 function draw(svg, width, get, set) {
   const r = get("ratio"), s = get("strength"), D = get("depth"), limits = get("limits");
-  const p = data(r, s, D), pieces = branches(p), jumps = transitions(p, pieces), tip = least(D);
+  const p = data(r, s, D), pieces = branches(p), jumps = transitions(p), tip = least(D);
   const beside = width > 620, x = 56, w = beside ? (width - 146) / 2 : width - x - 12;
   const h = beside ? 270 : 230, x2 = beside ? x + w + 78 : x, y2 = beside ? 30 : h + 118;
   size(svg, width, y2 + h + 46);

@@ -6,7 +6,7 @@ const problem = (get) => ({ a: get("a"), e: get("e"), D: get("depth"), N: get("n
 
 function draw(svg, width, get, set) {
   const p = problem(get), gamma = get("gamma"), E = signal(p);
-  const pieces = branches(p), ends = spinodals(pieces), jumps = transitions(p, pieces);
+  const pieces = branches(p), ends = spinodals(pieces), jumps = transitions(p);
   const points = stationary(p, gamma, pieces), minima = minimaOf(p, points);
   const ground = minima.find((s) => s.global), star = critical(p, jumps);
   const beside = width > 560, gap = 74, x = 52;
@@ -60,7 +60,7 @@ function draw(svg, width, get, set) {
   if (p.D >= 1) named(state, [0, far], "trivial", 8, 14, "start");
   if (p.D >= 1) named(free, [far, 0], "trivial", 0, 18, "end");
   const half = on(p, pieces[0], 0.45 * Math.min(far, pieces[0].high));
-  named(free, [half.gamma, half.loss], "learned", 9, 14, "start");
+  named(free, [half.gamma, half.loss], "learned", -9, 4, "end");
   area(svg, left, (_, y) => set({ gamma: state.B(y) }), null, true);
   area(svg, right, (px) => set({ gamma: free.A(px) }));
 
@@ -68,7 +68,7 @@ function draw(svg, width, get, set) {
   const equal = minima.length > 1 && minima.every((s) => s.global);
   const answer = areas.length && equal
     ? `Equal: the best network drops from R = ${num(minima.at(-1).R)} to ${num(minima[0].R)}.`
-    : p.D === 1 && gamma === E ? "There is no loop, and R has just reached zero: no jump." : "";
+    : p.D === 1 && Math.abs(gamma / E - 1) < 1e-9 ? "There is no loop, and R has just reached zero: no jump." : "";
   return [`γ = ${num(gamma)}: ${states}. `
     + (areas.length ? `Areas between line and curve: ${areas.map((v) => num(v)).join(", ")}; ` : "")
     + (areas.length ? equal ? "equal, the phases coexist. " : "not equal. " : "")

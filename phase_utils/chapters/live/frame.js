@@ -66,7 +66,9 @@ export function mount({ model, el }, { title, question = "", sliders, buttons = 
   const answer = ask && add(ask, "b", { role: "status" });
   const svg = add(frame, "svg", { role: "img", class: "draw" });
   const reading = add(frame, "p", { "aria-live": "polite" });
-  const hold = add(frame, "div", { class: "hold" });
+  const hold = add(frame, "div", { class: "hold" }), below = add(frame, "div", { class: "below" });
+  const around = el.closest(".output");
+  if (around) around.style.overflow = "visible"; // else its end holds no controls on a phone's screen
   const get = (key) => model.get(key), limits = get("limits"), known = {}, start = {};
   for (const key in limits) start[key] = get(key);
   let drawn = host.clientWidth;
@@ -92,7 +94,7 @@ export function mount({ model, el }, { title, question = "", sliders, buttons = 
   const moved = () => Object.keys(start).some((key) => get(key) !== start[key]);
   const reset = ["Reset", () => put(start), moved];
   const pressed = [...buttons, reset].map(([label, act, can]) => {
-    const button = add(hold, "button", { type: "button" }, label);
+    const button = add(below, "button", { type: "button" }, label);
     button.onclick = () => act(get, put, svg);
     if (act === reset[1]) button.setAttribute("aria-keyshortcuts", "Escape");
     return () => { button.disabled = can && !can(get); };

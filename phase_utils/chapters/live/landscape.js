@@ -9,7 +9,7 @@ const words = ["no", "one", "two", "three", "four"];
 
 function draw(svg, width, get, set) {
   const p = problem(get), gamma = get("gamma"), E = signal(p);
-  const pieces = branches(p), ends = spinodals(pieces), jumps = transitions(p, pieces);
+  const pieces = branches(p), ends = spinodals(pieces), jumps = transitions(p);
   const points = stationary(p, gamma, pieces), minima = minimaOf(p, points);
   const tops = points.filter((s) => s.kind > 0), ground = minima.find((s) => s.global);
   const high = 1.2 * Math.max(...ends.concat(points).map((s) => s.loss), 0.02 * unit(p));
@@ -47,12 +47,12 @@ function draw(svg, width, get, set) {
     add(svg, "rect", { ...box, class: kind });
     if (box.width > 76) note(svg, box.x + box.width / 2, base - 13, name, { class: "bare" });
   });
-  const flag = (v, y, kind, text) => {
+  const flag = (v, y, kind, text, side) => {
     add(svg, "path", { d: `M${strip(v)},${base}V${y + 4}`, class: `${kind} mark` });
-    note(svg, strip(v), y, text, { class: kind });
+    note(svg, strip(v) + (side ? 4 : 0), y, text, { class: kind, "text-anchor": side ?? "middle" });
   };
   ends.forEach((s) => flag(s.gamma, base - 53, "spinodal", "spinodal"));
-  jumps.forEach((t) => flag(t.gamma, base - 35, "jump", "coexistence"));
+  jumps.forEach((t) => flag(t.gamma, base - 35, "jump", "coexistence", "end"));
   if (p.D === 1) flag(E, base - 35, "jump", "critical point");
   plot(svg, [x, base, w, 0], [0, far], [0, 0], "weight decay *γ*", "");
   add(svg, "circle", { cx: strip(gamma), cy: base - 3, r: 8, class: "handle" });
@@ -64,7 +64,7 @@ function draw(svg, width, get, set) {
   const level = many && minima.every((s) => s.global);
   const answer = level ? `Level: here the best network drops from B = ${num(minima.at(-1).B)} `
     + `to ${num(minima[0].B)}.`
-    : p.D === 1 && gamma === E ? "One minimum is all there is, and it has just reached zero: no jump." : "";
+    : p.D === 1 && Math.abs(gamma / E - 1) < 1e-9 ? "One minimum is all there is, and it has just reached zero: no jump." : "";
   return [`γ = ${num(gamma)}: ${words[minima.length]} minim${many ? "a" : "um"}, `
     + minima.map(named).join(", ")
     + (top ? `; barrier ${num(top.loss - ground.loss)} above the global minimum. ` : ". ")

@@ -48,8 +48,8 @@ function draw(svg, width, get, set) {
   const [time, reached] = track.at(-1);
   const end = minima.reduce((m, s) => (Math.abs(s.B - reached) < Math.abs(m.B - reached) ? s : m));
   const beside = width > 560, x = 52, gap = 74;
-  const w = beside ? (width - gap - x - 12) / 2 : width - x - 12, h = beside ? 180 : 190;
-  const tall = beside ? 2 * h + 82 : 240, x2 = beside ? x + w + gap : x, y2 = beside ? 30 : tall + 112;
+  const w = beside ? (width - gap - x - 12) / 2 : width - x - 12, h = beside ? 180 : 130;
+  const tall = beside ? 2 * h + 82 : 200, x2 = beside ? x + w + gap : x, y2 = beside ? 30 : tall + 112;
   size(svg, width, y2 + 2 * h + 82 + 46);
 
   const [d0, d1] = limits.depth, g1 = limits.gamma[1];
@@ -67,14 +67,15 @@ function draw(svg, width, get, set) {
   note(svg, map.X(3.6), map.Y(spinodal({ ...p, D: 3.6 })) - 9, "spinodal", { class: "spinodal" });
   map.dot(p.D, gamma, "handle", 9);
   const label = (D, g, text, kind = "") => note(svg, map.X(D), map.Y(g), text, { class: `bare ${kind}` });
-  label(2.4, 0.06 * coexistence({ ...p, D: 2.4 }), "coexistence", "jump");
+  label(3.4, 0.35 * coexistence({ ...p, D: 3.4 }), "coexistence", "jump");
   label(4.4, 0.75 * E, "trivial");
   label(1.3, 0.19 * E, "learned");
   if (beside) label(5.1, 1.28 * coexistence({ ...p, D: 5.1 }), "metastable");
   area(svg, map.box, (px, py) => set({ depth: map.A(px), gamma: map.B(py) }), null, true);
 
-  const high = 1.3 * Math.max(...tops.map((s) => s.loss), 0.02 * unit(p), balanced(p, B, gamma));
-  const low = Math.min(1.35 * Math.min(...minima.map((s) => s.loss)), -0.4 * high);
+  const deep = 1.35 * Math.min(...minima.map((s) => s.loss));
+  const high = Math.max(1.3 * Math.max(...tops.map((s) => s.loss), 0.02 * unit(p), balanced(p, B, gamma)),
+    -0.25 * deep), low = Math.min(deep, -0.4 * high);
   const wide = Math.max(1.2 * (E / (p.N * p.a[0])) ** (1 / (p.D + 1)), 1.02 * B);
   const hill = plot(svg, [x2, y2, w, h], [0, wide], [low, high], "order parameter *B*", "loss − E[*y*²]");
   const slope = (from, to) => range(200, (i) => from + (to - from) * i)

@@ -20,7 +20,7 @@ def phase_diagram(
     gamma: float | None = None,
     depth: float = 2,
     noise_factor: float = 1,
-    B: float = 0.2,
+    B: float = 0.1,
 ) -> LiveFigure:
     """Live phase diagram over depth and decay; a point shows its landscape and gradient flow.
 

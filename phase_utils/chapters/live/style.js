@@ -40,7 +40,7 @@ p { margin: 0.6rem 0; min-height: 3.1em; line-height: 1.5; }
 .ask { min-height: 0; font-size: 1.05em; }
 .ask b { color: var(--jump); }
 .row { display: grid; grid-template-columns: 7.6rem auto minmax(0, 1fr) 4.2rem; column-gap: 0.7rem;
- align-items: center; min-height: 2rem; }
+ align-items: center; min-height: 2rem; line-height: 1.2; }
 label { display: contents; }
 .row > * { grid-row: 1; }
 .pick { grid-column: 2; display: flex; }
@@ -68,4 +68,4 @@ summary { width: max-content; cursor: pointer; line-height: 2rem; }
  .row { grid-template-columns: 5.8rem auto minmax(0, 1fr) 3.9rem; }
  .pick { grid-column: 2 / 5; } .pick ~ label :is(input, output) { grid-row: 2; }
  .pick ~ label [type="range"] { grid-column: 1 / 4; } }
-@media print { .hold { display: none; } }`;
+@media print { .hold, .below { display: none; } }`;

@@ -49,8 +49,18 @@ export function root(f, lo, hi) {
   return (lo + hi) / 2;
 }
 
+// What f finds of a problem, kept until it is asked of another one: a decay that moves changes nothing.
+export function kept(f) {
+  let known, found;
+  return (p) => {
+    const asked = [p.a, p.e, p.D, p.N].join();
+    if (asked !== known) [known, found] = [asked, f(p)];
+    return found;
+  };
+}
+
 // Stretches of the curve, B falling: minima (kind -1) where gamma rises with t, maxima (1) else.
-export function branches(p) {
+export const branches = kept((p) => {
   const bent = Math.max(Math.abs(p.D - 1), 1e-6), logs = p.a.map((a) => Math.log(p.N * a));
   const first = Math.min(...logs) - 25, last = Math.max(...logs) + 6 - Math.log(bent);
   const ends = [first], n = Math.ceil(20 * (last - first));
@@ -69,7 +79,7 @@ export function branches(p) {
     return { lo, hi, kind, from, to, low: Math.min(from.gamma, to.gamma),
       high: Math.max(from.gamma, to.gamma) };
   });
-}
+});
 
 // The point at gamma of one branch.
 export const on = (p, b, gamma) => {
@@ -78,7 +88,7 @@ export const on = (p, b, gamma) => {
 };
 
 // B = 0 is a minimum for D > 1, for D = 1 from gamma = |E[xy]| on, and never for D < 1.
-export const origin = (p, gamma) => p.D > 1 || (p.D === 1 && gamma >= signal(p));
+export const origin = (p, gamma) => p.D > 1 || (p.D === 1 && gamma >= signal(p) * (1 - 1e-12));
 
 // Stationary points at gamma, B ascending; the origin is among them where it is a minimum.
 export function stationary(p, gamma, pieces = branches(p)) {

@@ -1,8 +1,8 @@
-import { branches, on, root, signal, spinodals, stationary } from "./theory.js";
+import { branches, kept, on, root, signal, spinodals, stationary } from "./theory.js";
 
 // First-order transitions of the global minimum, gamma ascending, along its lower envelope.
-export function transitions(p, pieces = branches(p)) {
-  const minima = pieces.filter((b) => b.kind < 0), found = [];
+export const transitions = kept((p) => {
+  const pieces = branches(p), minima = pieces.filter((b) => b.kind < 0), found = [];
   if (p.D <= 1) return found;
   for (let i = 0; i < minima.length;) {
     const b = minima[i], rivals = [];
@@ -24,14 +24,14 @@ export function transitions(p, pieces = branches(p)) {
     i = j;
   }
   return found;
-}
+});
 
 // Where the trivial phase becomes global; undefined without a transition.
 export const critical = (p, jumps = transitions(p)) => (p.D === 1 ? signal(p) : jumps.at(-1)?.gamma);
 
 // The decays that a slider hits exactly, and their names.
-export const decays = (p, pieces = branches(p)) => [
-  ...transitions(p, pieces).map((t) => [t.gamma, "coexistence"]),
-  ...spinodals(pieces).map((s) => [s.gamma, "spinodal"]),
+export const decays = (p) => [
+  ...transitions(p).map((t) => [t.gamma, "coexistence"]),
+  ...spinodals(branches(p)).map((s) => [s.gamma, "spinodal"]),
   ...(p.D === 1 ? [[signal(p), "critical point"]] : []),
 ];
