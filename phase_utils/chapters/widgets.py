@@ -7,6 +7,7 @@ from phase_utils.chapters.live.cascade import cascade
 from phase_utils.chapters.live.equation_of_state import equation_of_state
 from phase_utils.chapters.live.figure import LiveFigure
 from phase_utils.chapters.live.gibbs_measure import gibbs_measure
+from phase_utils.chapters.live.heat_bath import heat_bath
 from phase_utils.chapters.live.landscape import landscape
 from phase_utils.chapters.live.latents import latents
 from phase_utils.chapters.live.lower_envelope import lower_envelope
@@ -20,6 +21,7 @@ __all__ = [
     "cascade",
     "equation_of_state",
     "gibbs_measure",
+    "heat_bath",
     "landscape",
     "latents",
     "lower_envelope",

@@ -230,6 +230,10 @@ CALLS = {
         lambda: (pu.records.find, {"chapter": "depth_one"}),
         {"chapter": labels("'1'"), "folder": NONE},
     ),
+    "widgets.heat_bath": Call(
+        lambda: (pu.widgets.heat_bath, {}),
+        {"temperature": NOTHING, "decay": labels("1.5", "array ()", "tensor ()"), "depth": NOTHING},
+    ),
     "widgets.landscape": Call(
         lambda: (pu.widgets.landscape, {}),
         {**LIVE, "anisotropy": labels("0", "array ()", "tensor ()", "1e-308")},

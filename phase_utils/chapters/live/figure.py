@@ -30,6 +30,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "cascade": ("ratio", "strength", "depth", "limits"),
     "equation_of_state": _LINEAR,
     "gibbs_measure": ("signal", "gamma", "temperature", "limits"),
+    "heat_bath": ("temperature", "decay", "depth", "limits"),
     "landscape": (*_LINEAR, "anisotropy"),
     "latents": ("price", "limits", "a", "rest", "variance", "codes", "pixels"),
     "lower_envelope": ("lines", "network", "gamma", "limits"),

@@ -12,6 +12,7 @@ LIVE = (  # modules of figures
     "cascade",
     "equation_of_state",
     "gibbs_measure",
+    "heat_bath",
     "landscape",
     "latents",
     "lower_envelope",
