@@ -45,7 +45,8 @@ from phase_utils.chapters.vocabulary import (
 from phase_utils.chapters.words import counted
 
 PAGES = ("book/introduction", "book/status", "book/corrections")
-HEADS = {NONE: "no evidence"}
+HEADS = {NONE: "without evidence", FAIL: "failed"}
+KINDS = (*VERDICTS, *(kind for kind in EVIDENCE if kind != WHOLE), FAIL)  # where a claim is counted
 VALUES = {"measured": ".10g", "expected": ".10g", "deviation": ".2g", "tolerance": ".2g"}
 REASONS = (REDUCED, UNTESTED, NOT_APPLICABLE)  # states whose reason says what is missing
 
@@ -189,6 +190,14 @@ class Book:
             yield f"{r['chapter']} checks {r['id']}, which the ledger does not have there"
 
 
+def kind_of(book: Book, definition: claims.Definition) -> str:
+    """Return where a claim is counted: its verdict where the evidence is full."""
+    if book.state(definition) == FAIL:
+        return FAIL
+    strength = book.evidence(definition)
+    return definition.verdict if strength == WHOLE else strength
+
+
 class Generated(SphinxDirective):
     """A directive that writes Markdown and tables into its page."""
 
@@ -225,43 +234,69 @@ class Generated(SphinxDirective):
         return [self.paragraph(f"{{doc}}`/notebooks/{name}`" if known else name)]
 
 
-class ClaimStatus(Generated):
-    """`{claim-status}`: counts by chapter, then every claim with what was measured."""
+class ClaimOverview(Generated):
+    """`{claim-overview}`: for every chapter a bar of its claims, and how they ended."""
 
     def run(self) -> list[nodes.Node]:
-        """Return the page."""
+        """Return a key to the bars, and the table."""
+        book = Book(self.env)
+        kinds = {d: kind_of(book, d) for d in book.definitions}
+        most = max(len(book.of(chapter)) for chapter in book.chapters)
+        rows = []
+        for chapter in book.chapters:
+            counts = Counter(kinds[d] for d in book.of(chapter))
+            seconds = book.seconds(chapter)
+            spent = "" if seconds is None else f"{seconds:.0f} s"
+            bar = self._bar(counts, most, claims_of(chapter))
+            rows.append([self.chapter(chapter), bar, [nodes.paragraph(text=spent)]])
+        spent = [s for chapter in book.chapters if (s := book.seconds(chapter)) is not None]
+        total = Counter(kinds.values())
+        rows.append(
+            [
+                [nodes.paragraph(text=f"All {counted(len(kinds), 'claim')}")],
+                [nodes.paragraph(text=self._words(total))],
+                [nodes.paragraph(text=f"{sum(spent):.0f} s" if spent else "")],
+            ]
+        )
+        key = "".join(self._piece(kind, HEADS.get(kind, kind)) for kind in KINDS if total[kind])
+        legend = nodes.raw("", f'<p class="claim-key">{key}</p>', format="html")
+        return [legend, self.table(["Chapter", "Claims", "Time"], rows, "claim-summary")]
+
+    @staticmethod
+    def _words(counts: Counter[str]) -> str:
+        return ", ".join(f"{counts[k]} {HEADS.get(k, k)}" for k in KINDS if counts[k])
+
+    @staticmethod
+    def _piece(kind: str, text: str, more: str = "") -> str:
+        return f'<span class="claim-kind-{nodes.make_id(kind)}"{more}>{escape(text)}</span>'
+
+    @classmethod
+    def _bar(cls, counts: Counter[str], most: int, target: str) -> list[nodes.Node]:
+        """Return a bar that leads to the claims, of pieces that are as long as they have claims."""
+        words = cls._words(counts)
+        pieces = "".join(
+            cls._piece(k, str(counts[k]), f' style="flex-grow: {counts[k]}"')
+            for k in KINDS
+            if counts[k]
+        )
+        share = 100 * counts.total() / most
+        bar = (
+            f'<a class="claim-bar" href="#{target}" style="width: {share:.0f}%" title="{words}" '
+            f'aria-label="{words}">{pieces}</a>'
+        )
+        text = nodes.paragraph(text=words, classes=["claim-bar-words"])
+        return [nodes.raw("", bar, format="html"), text]
+
+
+class ClaimStatus(Generated):
+    """`{claim-status}`: every claim with what was measured."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a section for each chapter."""
         book = Book(self.env)
         for problem in book.problems():
             logger.warning(problem, type="claims", location=self.get_location())
-        sections = [self._section(book, chapter) for chapter in book.chapters]
-        return [self._summary(book), *sections]
-
-    def _summary(self, book: Book) -> nodes.table:
-        lines = [(self.chapter(c), book.of(c), book.seconds(c)) for c in book.chapters]
-        # a verdict counts where its evidence is full; the weaker have columns of their own
-        kinds = {d: self._kind(book, d) for d in book.definitions}
-        shown = [k for k in (*VERDICTS, *EVIDENCE, FAIL) if k in {*kinds.values(), FAIL}]
-        spent = [seconds for _, _, seconds in lines if seconds is not None]
-        total = [nodes.paragraph("", "", nodes.strong(text="All"))]
-        rows = []
-        for title, definitions, seconds in (
-            *lines,
-            (total, list(book.definitions), sum(spent) if spent else None),
-        ):
-            counts = Counter(kinds[d] for d in definitions)
-            texts = [str(len(definitions)), *(str(counts[kind] or "") for kind in shown)]
-            texts.append("" if seconds is None else f"{seconds:.0f} s")
-            rows.append([title, *[[nodes.paragraph(text=text)] for text in texts]])
-        heads = ["chapter", "claims", *(HEADS.get(kind, kind) for kind in shown), "time"]
-        return self.table([head.capitalize() for head in heads], rows, "claim-summary")
-
-    @staticmethod
-    def _kind(book: Book, definition: claims.Definition) -> str:
-        """Return where a claim is counted: its verdict where the evidence is full."""
-        if book.state(definition) == FAIL:
-            return FAIL
-        strength = book.evidence(definition)
-        return definition.verdict if strength == WHOLE else strength
+        return [self._section(book, chapter) for chapter in book.chapters]
 
     def _section(self, book: Book, chapter: str) -> nodes.section:
         docname = f"notebooks/{chapter}"
@@ -467,6 +502,7 @@ def add_filter(
 
 def setup(app: Sphinx) -> None:
     """Add the directives and the role, and have their pages read last, in every build."""
+    app.add_directive("claim-overview", ClaimOverview)
     app.add_directive("claim-status", ClaimStatus)
     app.add_directive("claim-corrections", ClaimCorrections)
     app.add_directive("claim-evidence", ClaimEvidence)

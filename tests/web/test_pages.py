@@ -422,6 +422,22 @@ def test_paper_has_the_code_that_pages_fold_and_not_the_checks(tab):
     assert line.is_visible()
 
 
+def test_the_status_page_begins_with_one_screen_of_all_chapters(tab):
+    tab.goto((HTML / "book/status.html").as_uri())
+    table = tab.locator("table.claim-summary")
+    box = table.bounding_box()
+    assert box["height"] < DESKTOP["height"]
+    assert box["x"] + box["width"] <= DESKTOP["width"]
+    bars = table.locator("a.claim-bar")
+    counts = [sum(map(int, bar.locator("span").all_inner_texts())) for bar in bars.all()]
+    assert sum(counts) == tab.locator("table.claim-details tbody tr").count()
+    widths = [bar.bounding_box()["width"] for bar in bars.all()]
+    assert widths.index(max(widths)) == counts.index(max(counts))
+    for bar in (bars.first, bars.last):
+        target = tab.locator(bar.get_attribute("href"))
+        assert target.locator("table.claim-details").count() == 1
+
+
 def test_the_status_page_shows_the_claims_that_are_asked_for(tab):
     tab.goto((HTML / "book/status.html").as_uri())
     rows = tab.locator("table.claim-details tbody tr")
@@ -444,5 +460,16 @@ def test_the_status_page_shows_the_claims_that_are_asked_for(tab):
     form.get_by_label("Text").fill("")
     form.get_by_label("Verdict").select_option("all")
     assert shown() == total
+    form.get_by_label("Chapter").select_option(index=1)
+    assert 0 < shown() < 40
+    assert tab.locator("section:has(> * table.claim-details):visible").count() <= 1
+    form.get_by_label("Chapter").select_option("all")
+    names = rows.locator("td:nth-child(2) strong")
+    as_written = names.all_inner_texts()
+    form.get_by_label("Order").select_option("claim")
+    assert shown() == total
+    assert names.all_inner_texts() == sorted(as_written, key=str.lower)
+    form.get_by_label("Order").select_option("book")
+    assert names.all_inner_texts() == as_written
     rows.first.locator("summary").click()
     assert rows.first.locator(".claim-checks p").first.is_visible()
