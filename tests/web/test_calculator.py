@@ -269,7 +269,7 @@ def test_the_drawing_is_moved_and_says_where_to_start(visit):
     for jump in (first, last):
         tab.get_by_role("button", name=f"Go to γ = {jump.gamma:.4g}").click()
         assert f"weight_decay\xa0=\xa0{2 * jump.gamma:.4g}:" in reading.inner_text()
-    tab.get_by_role("slider", name="weight decay").press("PageDown")
+    tab.get_by_role("slider", name="decay").press("PageDown")
     text = reading.inner_text().replace("\xa0", " ")
     gamma = float(re.search(r"γ = ([\d.e-]+)", text)[1])
     assert gamma < last.gamma

@@ -73,11 +73,11 @@ async function tridiagonal(A, c, rest) {
   const d = A.length, diagonal = new Float64Array(d), beside = new Float64Array(d);
   for (let k = 0; k < d; k++) {
     diagonal[k] = A[k][k];
-    const tail = A.slice(k + 1), v = tail.map((row) => row[k]), norm = Math.sqrt(dot(v, v));
+    const tail = A.slice(k + 1), v = Float64Array.from(tail, (row) => row[k]), norm = Math.sqrt(dot(v, v));
     beside[k] = tail.length < 2 ? v[0] : v[0] > 0 ? -norm : norm;
     if (tail.length < 2 || !norm) continue;
     v[0] -= beside[k];
-    const b = 2 / dot(v, v), w = tail.map((row) => b * dot(v, row.subarray(k + 1)));
+    const b = 2 / dot(v, v), w = Float64Array.from(tail, (row) => b * dot(v, row.subarray(k + 1)));
     const half = b / 2 * dot(v, w), along = b * dot(v, c.subarray(k + 1));
     v.forEach((size, i) => {
       w[i] -= half * size;

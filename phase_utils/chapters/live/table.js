@@ -62,6 +62,7 @@ const truth = (cell) => ["false", "true"].indexOf(strip(cell).toLowerCase());
 
 // Ways to read a cell; undefined where it is no number.
 const plainly = (cell) => {
+  if (PLAIN.test(cell)) return Number(cell);
   const text = strip(cell), word = /^([+-]?)(inf|infinity|nan)$/i.exec(text);
   if (PLAIN.test(text)) return Number(text);
   return word ? /n$/i.test(word[2]) ? NaN : word[1] === "-" ? -Infinity : Infinity : undefined;
