@@ -68,6 +68,25 @@ def links(app, docname) -> dict[str, str]:
     return {link.astext(): link["refuri"] for link in page[0][1].findall(nodes.reference)}
 
 
+def test_a_chapter_says_how_long_it_takes_to_read():
+    text = " ".join(["word"] * take_away.PACE)
+    page = nodes.document(None, None)
+    formula = nodes.math("", "a long formula of many words" * 99)
+    page += nodes.section("", nodes.paragraph("", text), nodes.paragraph("", "", formula))
+    assert take_away.minutes(page) == 1
+    page[0] += nodes.admonition("", nodes.paragraph("", text), classes=["dropdown"])
+    assert take_away.minutes(page) == 1
+    page[0] += nodes.figure("", nodes.paragraph("", text * 2))
+    assert take_away.minutes(page) == 3
+
+
+def test_the_length_of_a_chapter_stands_beside_its_notebook(app):
+    page = nodes.document(None, None)
+    page += nodes.section("", nodes.title(text="Title"), nodes.paragraph(text="Prose."))
+    take_away.offer(app, page, "notebooks/01_one")
+    assert page[0][1].astext().endswith("1 min to read")
+
+
 def written(app) -> nbformat.NotebookNode:
     """Return the notebook that is published, with what the page's menu says of it."""
     context = {}

@@ -19,6 +19,7 @@ from sphinx.application import Sphinx
 from phase_utils.chapters import execution, export
 
 VARIABLE = "PHASE_BOOK_REPOSITORY"
+PACE = 180  # words a minute: prose with formulas is read slowly
 BRANCH = "gh-pages"  # where .github/workflows/pages.yml puts the built pages
 FOLDER = "_sources"  # of the executed notebooks, within the pages
 # what `make zip` and `make pdf` leave, in the pages published
@@ -128,8 +129,25 @@ def publish(
     context["ipynb_source"] = name
 
 
+def minutes(doctree: nodes.document) -> int:
+    """Return how long a page takes to read: its open paragraphs, a formula as a word."""
+    words = 0
+    for paragraph in doctree.findall(nodes.paragraph):
+        above = paragraph
+        while above is not doctree and "dropdown" not in above.get("classes", ()):
+            above = above.parent
+        if above is doctree:
+            texts = (
+                t for t in paragraph.findall(nodes.Text) if not isinstance(t.parent, nodes.math)
+            )
+            words += sum(len(text.split()) for text in texts) + len(
+                [*paragraph.findall(nodes.math)]
+            )
+    return max(1, round(words / PACE))
+
+
 def offer(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Put labelled links below the title of each chapter, and of the first page."""
+    """Put links below the title of each chapter, with its length, and of the first page."""
     if app.builder.format != "html":
         return
     known = repository(app)
@@ -146,6 +164,8 @@ def offer(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     line = nodes.paragraph(classes=["take-away"])
     for words, address in links.items():
         line += [nodes.reference("", words, refuri=address, internal=False), nodes.Text(" ")]
+    if executed_notebook(app, docname) is not None:
+        line += nodes.inline(text=f"{minutes(doctree)} min to read")
     title.parent.insert(title.parent.index(title) + 1, line)
 
 
