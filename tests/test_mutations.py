@@ -140,9 +140,9 @@ EXEMPT = {
 NO_FORMULAS = {
     ("01_formalism", "trained"): "a network beside its theory: no claim",
     ("04_no_zeroth_order", "sample"): "random samples",
-    ("07_cascades", "beginning"): "initial weights",
-    ("07_cascades", "scattered_weights"): "random weights",
-    ("07_cascades", "noisy_training"): "networks, and the strength of their noise",
+    ("22_cascades_more", "beginning"): "initial weights",
+    ("22_cascades_more", "scattered_weights"): "random weights",
+    ("22_cascades_more", "noisy_training"): "networks, and the strength of their noise",
     ("20_line_by_line_depth_one", "numeral"): "evaluates both sides",
     ("09_linear_origin", "gaussian"): "random numbers",
     ("09_linear_origin", "starts"): "random numbers",

@@ -91,7 +91,7 @@ class Landscape:
     eigenvalue with signal. With r the ratio of the largest to the least of these eigenvalues there
     is exactly one transition where cosh ln r <= 9 + 4 [(D-1) + 1/(D-1)], so for r <= 33.97 at every
     depth, and exactly one learned minimum where cosh ln r < (7 D^2 - 1)/(D^2 - 1), so for
-    r <= 13.9. Both are proved in chapter 7. Without noise every learned minimum is a local minimum
+    r <= 13.9. Chapters 7 and 22 prove it. Without noise every learned minimum is a local minimum
     over all weights of the network.
 
     At infinite depth L is E[y^2] for every gamma > 0. At gamma = 0 it is the loss of the best

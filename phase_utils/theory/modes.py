@@ -53,7 +53,7 @@ class Modes:
 
     For D >= 2 and distinct sigma_j the local minima over all weights are, up to symmetry, exactly
     the sets of the m strongest modes, m = 0, 1, ..., each on its stable branch, `minima(gamma)[-1]`
-    of its landscape (proved in chapter 7): 1 plus the number of `landscapes` whose spinodal lies
+    of its landscape (proved in chapter 22): 1 plus the number of `landscapes` whose spinodal lies
     above gamma.
 
     The loss is certified as that of `Landscape` is, for the singular values as computed; the
