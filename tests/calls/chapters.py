@@ -266,6 +266,15 @@ CALLS = {
             "temperature": NOTHING,
         },
     ),
+    "widgets.activation_order": Call(
+        lambda: (pu.widgets.activation_order, {}),
+        {
+            "activation": NOTHING,
+            "skew": labels("0", "array ()", "tensor ()", "fraction", "1e-308"),
+            "gamma": NOTHING,
+            "signal": labels("array ()", "tensor ()", "fraction"),
+        },
+    ),
     "widgets.equation_of_state": Call(lambda: (pu.widgets.equation_of_state, {}), LIVE),
     "widgets.cascade": Call(
         lambda: (pu.widgets.cascade, {}),

@@ -27,6 +27,7 @@ INK = "#010203"  # of axes and text in SVG, to be replaced by the ink of the pag
 _LINEAR = ("a", "e", "depth", "noise_factor", "gamma", "limits")
 # what every state of a figure holds
 _KEYS: dict[str, tuple[str, ...]] = {
+    "activation_order": ("kind", "skew", "gamma", "signal", "limits"),
     "cascade": ("ratio", "strength", "depth", "limits"),
     "equation_of_state": _LINEAR,
     "gibbs_measure": ("signal", "gamma", "temperature", "limits"),

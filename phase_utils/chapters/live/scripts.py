@@ -9,6 +9,7 @@ from phase_utils._check import one_of
 from phase_utils.chapters.live.names import renamed
 
 LIVE = (  # modules of figures
+    "activation_order",
     "cascade",
     "equation_of_state",
     "gibbs_measure",
