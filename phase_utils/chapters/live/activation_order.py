@@ -68,7 +68,8 @@ def described(state: Mapping[str, Any]) -> str:
 
 def draw(figure: "Figure", state: Mapping[str, Any]) -> None:
     """Draw the norm of the best unit for symmetric and for skewed inputs."""
-    gamma = np.linspace(*state["limits"]["gamma"], 281)
+    low, high = state["limits"]["gamma"]
+    gamma = np.linspace(low, high, 281)
     panels = figure.subplots(1, 2, sharey=True)
     for axis, skew in zip(panels, (0.0, state["skew"] or 0.6), strict=True):
         for name, colour in zip(_NAMES[1:], (LEARNED, TOP, JUMP), strict=True):
