@@ -1,6 +1,7 @@
 """The frame of live figures: what is set is what is shown, by pointer, finger, keys and link."""
 
 import math
+from importlib.resources import files
 
 import pytest
 from in_browser import PHONE
@@ -36,6 +37,12 @@ def drag(tab, label, parts):
     tab.mouse.up()
 
 
+# what axe-core finds wrong
+AXE = """async () => {
+  const rules = {"label-content-name-mismatch": {enabled: true}, "target-size": {enabled: true}};
+  const found = await axe.run(document, {preload: false, resultTypes: ["violations"], rules});
+  return found.violations.flatMap(v => v.nodes.map(n => `${v.id}: ${n.target.join(" ")}`));
+}"""
 LINEAR = ("landscape", "equation_of_state", "phase_diagram")  # figures with a depth
 
 
@@ -199,3 +206,46 @@ def test_targets_of_a_phone_are_large_and_stay_in_view(visit, name, tmp_path):
     for slider in tab.get_by_role("slider").all():
         box = slider.bounding_box()
         assert 0 < box["y"] < box["y"] + box["height"] <= PHONE["height"] + 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_axe_finds_nothing_in_either_theme(visit, name, tmp_path):
+    path = tmp_path / "whole.html"
+    body = f"<main><h1>Live</h1>{html(name)}</main>"
+    path.write_text(PAGE.format(body=body), encoding="utf-8")
+    tab = visit(name)
+    tab.goto(path.as_uri())
+    if tab.locator("summary").count():
+        tab.locator("summary").click()
+    tab.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text())
+    for theme in ("light", "dark"):
+        tab.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+        assert tab.evaluate(AXE) == []
+
+
+@pytest.mark.parametrize("theme", ["pst", "jp"])
+def test_colours_follow_the_theme_of_the_book_and_of_jupyterlab(visit, theme):
+    tab = visit("landscape")
+    line = tab.locator(".live path.curve").first
+    lit = line.evaluate("e => getComputedStyle(e).stroke")
+    tab.evaluate(
+        """theme => {
+          const page = document.documentElement;
+          if (theme === "pst") { page.dataset.theme = "dark"; return; }
+          page.removeAttribute("data-theme");
+          page.style.setProperty("--pst-color-background", "initial");
+          page.style.setProperty("--jp-layout-color0", "rgb(17, 17, 17)");
+          document.body.dataset.jpThemeLight = "false";
+        }""",
+        theme,
+    )
+    assert line.evaluate("e => getComputedStyle(e).stroke") != lit
+    paper = tab.locator(".live svg text").first.evaluate("e => getComputedStyle(e).stroke")
+    assert paper == ("rgb(20, 24, 30)" if theme == "pst" else "rgb(17, 17, 17)")
+
+
+def test_the_rules_of_a_page_end_at_the_figure(visit):
+    tab = visit("landscape")
+    tab.add_style_tag(content="p, label, button, input { margin: 99px; font-size: 50px }")
+    sizes = "es => es.map(e => parseFloat(getComputedStyle(e).fontSize))"
+    assert max(tab.locator(".live :is(p, label, button)").evaluate_all(sizes)) < 20

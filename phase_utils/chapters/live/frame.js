@@ -57,7 +57,8 @@ function pointers(svg) {
 // `snap(get)` gives marks [value, name] that are hit exactly, `pick` values to switch to, `more`
 // puts the slider under "More". What draw sets is rounded to what is shown, what a button sets not.
 export function mount({ model, el }, { title, question = "", sliders, buttons = [], draw }) {
-  const host = add(el, "div", { class: "live" });
+  // JupyterLab's keys are for its cells, not for what has the focus in here
+  const host = add(el, "div", { class: "live", "data-lm-suppress-shortcuts": "true" });
   host.attachShadow({ mode: "open" });
   add(host, "style").textContent = OUTER;
   add(host.shadowRoot, "style").textContent = CSS;
