@@ -249,3 +249,25 @@ def test_the_rules_of_a_page_end_at_the_figure(visit):
     tab.add_style_tag(content="p, label, button, input { margin: 99px; font-size: 50px }")
     sizes = "es => es.map(e => parseFloat(getComputedStyle(e).fontSize))"
     assert max(tab.locator(".live :is(p, label, button)").evaluate_all(sizes)) < 20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_value_that_is_shown_is_the_one_that_is_used(visit, name):
+    tab = visit(name)
+    if tab.locator("summary").count():
+        tab.locator("summary").click()
+    for slider in tab.get_by_role("slider").all():
+        key = slider.get_attribute("name")
+        for move in ("PageUp", "ArrowLeft", "ArrowDown", "drag"):
+            before = slider.get_attribute("aria-valuetext")
+            if move == "drag":
+                box = slider.bounding_box()
+                tab.mouse.click(box["x"] + 0.437 * box["width"], box["y"] + box["height"] / 2)
+            else:
+                slider.press(move)
+            said = slider.get_attribute("aria-valuetext")
+            value, _, mark = said.partition(", ")
+            if said != before:
+                shown_is = pytest.approx(used(tab, key), rel=1e-4 if mark else 1e-12)
+                assert float(value.replace("−", "-")) == shown_is, (key, move)
+            assert slider.evaluate("e => e.labels[0].querySelector('output').innerText") == value

@@ -97,7 +97,10 @@ export function mount({ model, el }, { title, question = "", sliders, buttons = 
   const pressed = [...buttons, reset].map(([label, act, can]) => {
     const button = add(below, "button", { type: "button" }, label);
     button.onclick = () => act(get, put, svg);
-    if (act === reset[1]) button.setAttribute("aria-keyshortcuts", "Escape");
+    if (act === reset[1]) {
+      button.setAttribute("aria-keyshortcuts", "Escape");
+      button.title = "Key: Esc";
+    }
     return () => { button.disabled = can && !can(get); };
   });
   const update = () => {
