@@ -44,6 +44,7 @@ function render({ el, model }) {
   function open(name, bytes, builtIn) {
     run++;
     asked.hidden = true;
+    for (const before of el.querySelectorAll(".pu-live-static")) before.hidden = true;
     try {
       if (!/\.[ct]sv$/i.test(name)) refuse(`${name} must be a .csv or .tsv file; save the table as CSV`);
       data = table(name, decoded(name, bytes));
@@ -109,7 +110,6 @@ function render({ el, model }) {
     }
     const { made, m } = known;
     show(`${made.said}.`);
-    for (const shown of el.querySelectorAll(".pu-live-static")) shown.hidden = true;
     if (m.silent || !m.a.length) {
       add(results, "p", { class: "wrong" }, "E[xy] is zero up to rounding: inputs and label are not correlated, "
         + "and no linear network learns at any decay.");

@@ -82,9 +82,9 @@ export function drawing(phase, Eyy) {
     }
     for (const j of shown) {
       const word = j.order === 1 ? "jump" : "critical point";
-      for (const [where, value] of [[loss, Eyy + j.below.loss], [norm, j.below.R]]) {
+      for (const [where, value, dx, dy] of [[loss, Eyy + j.below.loss, 8, 20], [norm, j.below.R, 4, -9]]) {
         where.dot(j.gamma, value, "", 4);
-        note(svg, where.X(j.gamma), where.Y(value) - 11, word, { class: "jump" });
+        note(svg, where.X(j.gamma) + dx, where.Y(value) + dy, word, { class: "jump", "text-anchor": "start" });
       }
       if (j.order === 1) norm.dot(j.gamma, j.above.R, "", 4);
     }
