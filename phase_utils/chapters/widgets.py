@@ -4,6 +4,7 @@ See `phase_utils.chapters.live` for what each is made of.
 """
 
 from phase_utils.chapters.live.activation_order import activation_order
+from phase_utils.chapters.live.augmentation import augmentation
 from phase_utils.chapters.live.cascade import cascade
 from phase_utils.chapters.live.equation_of_state import equation_of_state
 from phase_utils.chapters.live.figure import LiveFigure
@@ -20,6 +21,7 @@ from phase_utils.chapters.live.ridge_poles import ridge_poles
 __all__ = [
     "LiveFigure",
     "activation_order",
+    "augmentation",
     "cascade",
     "equation_of_state",
     "gibbs_measure",

@@ -234,6 +234,14 @@ CALLS = {
         lambda: (pu.widgets.heat_bath, {}),
         {"temperature": NOTHING, "decay": labels("1.5", "array ()", "tensor ()"), "depth": NOTHING},
     ),
+    "widgets.augmentation": Call(
+        lambda: (pu.widgets.augmentation, {}),
+        {
+            "noise": labels("1.5", "array ()", "tensor ()"),
+            "gamma": labels("0", "1e-308"),
+            "views": labels("True"),
+        },
+    ),
     "widgets.landscape": Call(
         lambda: (pu.widgets.landscape, {}),
         {**LIVE, "anisotropy": labels("0", "array ()", "tensor ()", "1e-308")},

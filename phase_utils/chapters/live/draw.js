@@ -39,8 +39,8 @@ function ticks(lo, hi, count) {
   return found;
 }
 
-// Axes in the box [x, y, w, h] of the drawing; X, Y to the drawing, A, B back; `told` labels ticks.
-export function plot(svg, [x, y, w, h], [x0, x1], [y0, y1], xlabel, ylabel, told = num) {
+// Axes in the box [x, y, w, h] of the drawing; X, Y to the drawing, A, B back; `told` and `up` label ticks.
+export function plot(svg, [x, y, w, h], [x0, x1], [y0, y1], xlabel, ylabel, told = num, up = told) {
   const X = (v) => x + w * (v - x0) / (x1 - x0), Y = (v) => y + h * (y1 - v) / (y1 - y0 || 1);
   for (const v of ticks(x0, x1, w / 75)) {
     add(svg, "line", { x1: X(v), x2: X(v), y1: y, y2: y + h, class: "grid" });
@@ -48,7 +48,7 @@ export function plot(svg, [x, y, w, h], [x0, x1], [y0, y1], xlabel, ylabel, told
   }
   for (const v of y1 ? ticks(y0, y1, h / 55) : []) {
     add(svg, "line", { x1: x, x2: x + w, y1: Y(v), y2: Y(v), class: "grid" });
-    add(svg, "text", { x: x - 10, y: Y(v) + 4, "text-anchor": "end" }, told(v));
+    add(svg, "text", { x: x - 10, y: Y(v) + 4, "text-anchor": "end" }, up(v));
   }
   add(svg, "path", { d: `M${x},${y}v${h}h${w}` });
   add(svg, "text", { x: x + w / 2, y: y + h + 37, "text-anchor": "middle" }, xlabel);

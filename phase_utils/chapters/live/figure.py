@@ -28,6 +28,7 @@ _LINEAR = ("a", "e", "depth", "noise_factor", "gamma", "limits")
 # what every state of a figure holds
 _KEYS: dict[str, tuple[str, ...]] = {
     "activation_order": ("kind", "skew", "gamma", "signal", "limits"),
+    "augmentation": ("noise", "gamma", "views", "a", "limits"),
     "cascade": ("ratio", "strength", "depth", "limits"),
     "equation_of_state": _LINEAR,
     "gibbs_measure": ("signal", "gamma", "temperature", "limits"),

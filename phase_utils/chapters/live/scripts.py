@@ -10,6 +10,7 @@ from phase_utils.chapters.live.names import renamed
 
 LIVE = (  # modules of figures
     "activation_order",
+    "augmentation",
     "cascade",
     "equation_of_state",
     "gibbs_measure",
