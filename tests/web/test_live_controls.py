@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 from in_browser import PHONE
-from live_tabs import NAMES, PAGE, finger, html, shown, slide
+from live_tabs import NAMES, PAGE, finger, found, html, shown, slide
 
 import phase_utils as pu
 
@@ -271,3 +271,12 @@ def test_every_value_that_is_shown_is_the_one_that_is_used(visit, name):
                 shown_is = pytest.approx(used(tab, key), rel=1e-4 if mark else 1e-12)
                 assert float(value.replace("−", "-")) == shown_is, (key, move)
             assert slider.evaluate("e => e.labels[0].querySelector('output').innerText") == value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_asks_what_is_not_answered_at_its_start(visit, name):
+    tab = visit(name)
+    question = tab.locator(".ask")
+    assert question.inner_text().strip().endswith(("?", "."))
+    assert question.bounding_box()["y"] < tab.locator(".draw").bounding_box()["y"]
+    assert found(tab) == ""

@@ -76,15 +76,17 @@ function draw(svg, width, get, set) {
 
   const [first] = jumps, where = "at " + jumps.map((t) => `γ = ${num(t.gamma)}`).join(" and ");
   const share = 100 / (1 + r * Math.exp(first.below.t)), fall = (first.below.B / first.above.B) ** 2;
-  return `Ratio ${num(r, 3)}, strength ${num(s, 3)}: ` + (jumps[1]
+  return [`Ratio ${num(r, 3)}, strength ${num(s, 3)}: ` + (jumps[1]
     ? `two jumps, ${where}. At the first, B² falls by the factor ${num(fall, 3)} and the strong `
       + `feature stays. Depth ${num(D, 3)} needs a ratio above ${num(tip)} for that.`
-    : `one jump, ${where}. Up to there ${num(share, 2)} % of the weak feature are left, then nothing.`);
+    : `one jump, ${where}. Up to there ${num(share, 2)} % of the weak feature are left, then nothing.`),
+  jumps[1] && "These do: the weak one first, and the strong one stays."];
 }
 
 function render(context) {
   return mount(context, {
     title: "Which data have two jumps.",
+    question: "Move the point: which data lose their two features in two jumps?",
     sliders: [["ratio", "ratio *a*₁/*a*₂"], ["strength", "strength"], ["depth", "depth *D*", depths]],
     draw,
   });

@@ -64,7 +64,8 @@ summary { width: max-content; cursor: pointer; line-height: 2rem; }
 @media (max-width: 600px), (pointer: coarse) { .row, input, .pick label, button, summary {
  min-height: 44px; min-width: 44px; } summary { line-height: 44px; } }
 @media (max-width: 600px) { p { min-height: 6.1em; }
- .hold { position: sticky; bottom: 0; background: var(--paper); }
+ .hold { position: sticky; bottom: 0; background: var(--paper);
+ box-shadow: 0 -0.7rem 0.5rem -0.5rem var(--paper); }
  .row { grid-template-columns: 5.8rem auto minmax(0, 1fr) 3.9rem; }
  .pick { grid-column: 2 / 5; } .pick ~ label :is(input, output) { grid-row: 2; }
  .pick ~ label [type="range"] { grid-column: 1 / 4; } }
