@@ -6,6 +6,7 @@ See `phase_utils.chapters.live` for what each is made of.
 from phase_utils.chapters.live.activation_order import activation_order
 from phase_utils.chapters.live.augmentation import augmentation
 from phase_utils.chapters.live.cascade import cascade
+from phase_utils.chapters.live.deep_limit import deep_limit
 from phase_utils.chapters.live.equation_of_state import equation_of_state
 from phase_utils.chapters.live.figure import LiveFigure
 from phase_utils.chapters.live.gibbs_measure import gibbs_measure
@@ -23,6 +24,7 @@ __all__ = [
     "activation_order",
     "augmentation",
     "cascade",
+    "deep_limit",
     "equation_of_state",
     "gibbs_measure",
     "heat_bath",

@@ -283,6 +283,14 @@ CALLS = {
             "signal": labels("array ()", "tensor ()", "fraction"),
         },
     ),
+    "widgets.deep_limit": Call(
+        lambda: (pu.widgets.deep_limit, {}),
+        {
+            "depth": labels("1.5"),
+            "price": labels("0", "1.5", "array ()", "tensor ()", "fraction", "1e-308"),
+            "signal": labels("array ()", "tensor ()", "fraction"),
+        },
+    ),
     "widgets.equation_of_state": Call(lambda: (pu.widgets.equation_of_state, {}), LIVE),
     "widgets.cascade": Call(
         lambda: (pu.widgets.cascade, {}),

@@ -31,6 +31,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "augmentation": ("noise", "gamma", "views", "a", "limits"),
     "cascade": ("ratio", "strength", "depth", "limits"),
     "equation_of_state": _LINEAR,
+    "deep_limit": ("depth", "price", "signal", "limits"),
     "gibbs_measure": ("signal", "gamma", "temperature", "limits"),
     "heat_bath": ("temperature", "decay", "depth", "limits"),
     "landscape": (*_LINEAR, "anisotropy"),

@@ -12,6 +12,7 @@ LIVE = (  # modules of figures
     "activation_order",
     "augmentation",
     "cascade",
+    "deep_limit",
     "equation_of_state",
     "gibbs_measure",
     "heat_bath",
