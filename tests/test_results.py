@@ -14,7 +14,14 @@ import places
 import pytest
 
 from phase_utils import _files, chapters
-from phase_utils.chapters import command_line, execution, export, library, scratch
+from phase_utils.chapters import (
+    command_line,
+    command_words,
+    execution,
+    export,
+    library,
+    scratch,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 BOTH = (["run", "demo"], ["grid", "demo", "-g", "n=[1]"])
@@ -397,12 +404,12 @@ def test_the_home_folder_is_found_in_every_path(folder, tmp_path, monkeypatch, k
 
 
 def test_exit_codes_are_told_in_the_book_as_in_the_help(capsys):
-    codes = dict(re.findall(r"^  (\d+) +(.+)$", command_line.EXIT_CODES, re.M))
-    used = {v for k, v in vars(command_line).items() if k.startswith("EXIT_") and k != "EXIT_CODES"}
+    codes = dict(re.findall(r"^  (\d+) +(.+)$", command_words.EXIT_CODES, re.M))
+    used = {v for k, v in vars(command_line).items() if k.startswith("EXIT_")}
     assert {int(code) for code in codes} == {0, *used}
     page = (ROOT / "book" / "rerunning.md").read_text(encoding="utf-8")
     assert dict(re.findall(r"^\| (\d+) \| (.+) \|$", page, re.M)) == codes
-    for command in ([], ["run"], ["grid"]):
+    for command in ([], ["run"], ["grid"], ["edition"]):
         with pytest.raises(SystemExit, match="0"):
             command_line.main([*command, "--help"])
-        assert command_line.EXIT_CODES in capsys.readouterr().out
+        assert command_words.EXIT_CODES in capsys.readouterr().out

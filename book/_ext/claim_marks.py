@@ -45,6 +45,8 @@ PURPOSES = (
     (r"\A(def|class) ", "Definitions"),
 )
 PARAMETERS = "Parameters: this chapter runs on other data, too"
+# of cells that are folded: the chapter's parameters, and those of a run
+FOLDED = {"tag_parameters": PARAMETERS, "tag_injected-parameters": "Parameters of this run"}
 
 
 def spoken(claim: str) -> str:
@@ -180,13 +182,14 @@ def fold(doctree: nodes.document, results: Sequence[dict[str, Any]]) -> None:
 def name_code(doctree: nodes.document) -> None:
     """Say on a folded cell what its code is for, and fold the parameters."""
     for cell in list(doctree.findall(nodes.container)):
-        if "tag_parameters" in cell["classes"] and not isinstance(cell[0], HideCodeCellNode):
-            folded = HideCodeCellNode(prompt_show=PARAMETERS, prompt_hide=PARAMETERS)
+        says = next((FOLDED[name] for name in cell["classes"] if name in FOLDED), "")
+        if says and not isinstance(cell[0], HideCodeCellNode):
+            folded = HideCodeCellNode(prompt_show=says, prompt_hide=says)
             folded["classes"].append("above-input")
             folded += cell[0]
             cell[0] = folded
     for cell in doctree.findall(HideCodeCellNode):
-        if cell["prompt_show"] == PARAMETERS:
+        if cell["prompt_show"] in FOLDED.values():
             continue
         code = "\n".join(block.astext() for block in cell.findall(nodes.literal_block))
         found = (word for pattern, word in PURPOSES if re.search(pattern, code, re.MULTILINE))

@@ -18,6 +18,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from myst_nb.sphinx_ import NbMetadataCollector
+from nbformat import NotebookNode
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -108,11 +109,16 @@ class Book:
     def __init__(self, env: BuildEnvironment) -> None:
         self.env = env
         self.definitions = claims.definitions()
+        self.edition = bool(env.config.phase_book_edition)
+        if self.edition:
+            there = {Path(n).name for n in env.found_docs if n.startswith("notebooks/")}
+            self.definitions = tuple(d for d in self.definitions if d.chapter in there)
         known = {(d.chapter, d.id) for d in self.definitions}
         self.chapters = sorted({d.chapter for d in self.definitions})
         self.results: dict[tuple[str, str], list[Result]] = {key: [] for key in known}
         self.strangers: list[Result] = []
-        self.records = fresh_records()
+        # what is recorded is of the book's data, and no evidence on others
+        self.records = {} if self.edition else fresh_records()
         for result in self._read():
             key = (str(result["chapter"]), str(result["id"]))
             self.results.get(key, self.strangers).append(result)
@@ -124,10 +130,15 @@ class Book:
 
     def in_order(self, chapter: str) -> Sequence[Result]:
         """Return the results of a chapter's checks as they stand on its page."""
+        return execution.claims(self._notebook(chapter))
+
+    def _notebook(self, chapter: str) -> NotebookNode:
+        """Return the executed notebook of a chapter, an empty one where there is none."""
         path = Path(self.env.mystnb_config.output_folder) / f"notebooks/{chapter}.ipynb"
         if not path.is_file():
-            return []
-        return execution.claims(nbformat.read(path, as_version=4))
+            return nbformat.v4.new_notebook()
+        nb: NotebookNode = nbformat.read(path, as_version=4)
+        return nb
 
     def of(self, chapter: str) -> list[claims.Definition]:
         """Return the definitions of one chapter."""
@@ -166,7 +177,10 @@ class Book:
     def seconds(self, chapter: str) -> float | None:
         """Return how long the chapter took to execute."""
         data = NbMetadataCollector.get_exec_data(self.env, f"notebooks/{chapter}")
-        return data["runtime"] if data else None
+        if data or not self.edition:
+            return data["runtime"] if data else None
+        run: dict[str, float] = self._notebook(chapter).metadata.get("papermill", {})
+        return run.get("duration")
 
     def reasons(self, definition: claims.Definition) -> str:
         """Return what keeps the evidence of a claim from being full."""
@@ -241,7 +255,7 @@ class ClaimOverview(Generated):
         """Return a key to the bars, and the table."""
         book = Book(self.env)
         kinds = {d: kind_of(book, d) for d in book.definitions}
-        most = max(len(book.of(chapter)) for chapter in book.chapters)
+        most = max((len(book.of(chapter)) for chapter in book.chapters), default=1)
         rows = []
         for chapter in book.chapters:
             counts = Counter(kinds[d] for d in book.of(chapter))
@@ -294,7 +308,7 @@ class ClaimStatus(Generated):
     def run(self) -> list[nodes.Node]:
         """Return a section for each chapter."""
         book = Book(self.env)
-        for problem in book.problems():
+        for problem in () if book.edition else book.problems():
             logger.warning(problem, type="claims", location=self.get_location())
         return [self._section(book, chapter) for chapter in book.chapters]
 
@@ -503,6 +517,7 @@ def add_filter(
 def setup(app: Sphinx) -> None:
     """Add the directives and the role, and have their pages read last, in every build."""
     app.add_directive("claim-overview", ClaimOverview)
+    app.add_config_value("phase_book_edition", False, "env", types=(bool,))
     app.add_directive("claim-status", ClaimStatus)
     app.add_directive("claim-corrections", ClaimCorrections)
     app.add_directive("claim-evidence", ClaimEvidence)

@@ -3,10 +3,10 @@ of its own, and chapters that carry the number of their file.
 
 Generated pages have modules of their own, `previews` writes what links show, `execute_ahead`
 executes chapters side by side, `take_away` offers notebooks, `print_pages` makes the book in print,
-`live_pages` puts live figures into plain pages, `search_pages` says what the search reads,
-`light_pages` takes from pages what they do not use, `file_pages` lays beside pages what they cannot
-fetch where they are opened as files, `policy_pages` states which scripts they run; all are set up
-here.
+`live_pages` puts live figures into plain pages, `edition_pages` tells how other data fare,
+`search_pages` says what the search reads, `light_pages` takes from pages what they do not use,
+`file_pages` lays beside pages what they cannot fetch where they are opened as files, `policy_pages`
+states which scripts they run; all are set up here.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ import api_pages
 import benchmark_pages
 import calculator_pages
 import claim_pages
+import edition_pages
 import execute_ahead
 import file_pages
 import guide_pages
@@ -78,6 +79,8 @@ def execution_key(root: Path) -> str:
 
 def set_cache(app: Sphinx, config: Config) -> None:
     """Name the cache of executed chapters by its key: jupyter-cache looks at the cells alone."""
+    if config["phase_book_edition"]:  # its chapters are executed
+        return
     folder = Path(app.outdir).parent / ".jupyter_cache"
     config["nb_execution_cache_path"] = str(folder / execution_key(Path(app.confdir)))
 
@@ -172,6 +175,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         take_away,
         print_pages,
         live_pages,
+        edition_pages,
         search_pages,
         light_pages,
         file_pages,

@@ -10,12 +10,13 @@ from phase_utils.chapters.parameters import check_names
 def given(texts: Sequence[str], chapter: Chapter) -> dict[str, Any]:
     """The values of name=literal, in the types that the chapter declares."""
     parameters = {p.name: p for p in chapter.parameters}
-    found = pairs("-p", texts, chapter)
+    found = pairs("-p", texts)
+    check_names(found, chapter.parameters)
     return {name: parameters[name].parse(literal) for name, literal in found.items()}
 
 
-def pairs(option: str, texts: Sequence[str], chapter: Chapter) -> dict[str, str]:
-    """The parts of name=text, with names that the chapter has, each once."""
+def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """The parts of name=text, each name once."""
     found: dict[str, str] = {}
     for text in texts:
         name, separator, value = text.partition("=")
@@ -23,7 +24,6 @@ def pairs(option: str, texts: Sequence[str], chapter: Chapter) -> dict[str, str]
         if not separator:
             form = {"-p": "name=literal", "-g": "name=start:stop:count or name=[value, ...]"}
             raise ValueError(f"{option} must be {form[option]}, got {text!r}")
-        check_names([name], chapter.parameters)
         if name in found:
             raise ValueError(f"parameter {name} is given twice")
         found[name] = value

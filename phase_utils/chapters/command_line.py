@@ -9,22 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from phase_utils._extras import brought_by
 from phase_utils._files import Busy, NotWritten
-from phase_utils.chapters.errors import ChapterError
+from phase_utils.chapters import command_words
+from phase_utils.chapters.errors import ChapterError, NotBuilt
 from phase_utils.chapters.vocabulary import BOOK, TIERS, ranked
+from phase_utils.chapters.vocabulary import failing as failed_claims
 
 if TYPE_CHECKING:
     from phase_utils.chapters.grid import Outcome
 
 EXIT_CELL, EXIT_USAGE, EXIT_CLAIMS, EXIT_WRITE, EXIT_BUSY, EXIT_STOPPED = 1, 2, 3, 4, 5, 130
-EXIT_CODES = """exit codes:
-  0    done; every claim passed, or does not apply
-  1    a cell failed; the files hold what ran before it
-  2    what was asked for is wrong; nothing ran
-  3    the chapter ran, and a claim failed
-  4    a result could not be written: the disk is full, for instance
-  5    another process makes the same results; nothing ran
-  130  interrupted from the keyboard
-"""
 
 
 def main(arguments: Sequence[str] | None = None, *, folder: Path | None = None) -> int:
@@ -42,7 +35,7 @@ def main(arguments: Sequence[str] | None = None, *, folder: Path | None = None) 
     int
         One of the codes that `phase-book --help` lists.
     """
-    options = _parser().parse_args(arguments)
+    options = command_words.parser().parse_args(arguments)
     try:
         return _done(options, folder)
     except KeyboardInterrupt as stopped:
@@ -61,11 +54,13 @@ def _done(options: argparse.Namespace, folder: Path | None) -> int:
         print(error, file=sys.stderr)
         return EXIT_USAGE
     try:
-        return int(options.command(options, folder))
+        return COMMANDS[options.command](options, folder)
     except Busy as error:
         return _failed(error, EXIT_BUSY)
     except NotWritten as error:
         return _failed("; ".join([str(error), *getattr(error, "__notes__", [])]), EXIT_WRITE)
+    except NotBuilt as error:
+        return _failed(f"the pages could not be built:\n{error}", EXIT_CELL)
     except (ChapterError, OSError) as error:
         return _failed(error, EXIT_USAGE)
 
@@ -74,84 +69,6 @@ def _failed(why: object, code: int) -> int:
     """Say why there is no result; the exit code."""
     print(f"phase-book: {why}", file=sys.stderr)
     return code
-
-
-def _parser() -> argparse.ArgumentParser:
-    with_codes: dict[str, Any] = {
-        "epilog": EXIT_CODES,
-        "formatter_class": argparse.RawDescriptionHelpFormatter,
-    }
-    parser = argparse.ArgumentParser(
-        prog="phase-book",
-        description="List, show and re-run the chapters of the book.",
-        **with_codes,
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    listing = commands.add_parser("list", help="list the chapters")
-    listing.set_defaults(command=_list)
-    show = commands.add_parser("show", help="show a chapter's parameters")
-    show.add_argument("chapter", help="number of a chapter, its name, or both")
-    show.set_defaults(command=_show)
-    run = commands.add_parser(
-        "run",
-        help="run a chapter with other parameters",
-        description="Check everything, run the chapter, and leave OUT/NN_name.ipynb and .html.",
-        **with_codes,
-    )
-    _add_parameters(run, "a parameter and its value", "size of the run")
-    run.add_argument("--out", default="runs", help="folder of the results (default: runs)")
-    run.add_argument(
-        "--record",
-        action="store_true",
-        help="keep what it finds beside the chapters, in records/NN_name.json, if nothing fails",
-    )
-    _add_timeout(run)
-    run.set_defaults(command=_run)
-    grid = commands.add_parser(
-        "grid",
-        help="run a chapter over a grid of parameters",
-        description="Check everything, run the chapter at every point of the grid that is not "
-        "done\nyet, and leave OUT/index.html with the notebooks it links.",
-        **with_codes,
-    )
-    _add_parameters(grid, "a parameter that does not vary", "size of the runs")
-    grid.add_argument(
-        "-g",
-        "--grid",
-        action="append",
-        required=True,
-        metavar="NAME=VALUES",
-        help="an axis: start:stop:count, evenly spaced, or [value, ...]; may be repeated",
-    )
-    grid.add_argument("--out", help="folder of the results (default: runs/NN_name-grid)")
-    grid.add_argument(
-        "--dask", metavar="ADDRESS", help="scheduler of the Dask cluster that runs it"
-    )
-    _add_timeout(grid)
-    grid.set_defaults(command=_grid)
-    return parser
-
-
-def _add_parameters(command: argparse.ArgumentParser, parameter: str, size: str) -> None:
-    command.add_argument("chapter", help="number of a chapter, its name, or both")
-    command.add_argument(
-        "-p",
-        "--parameter",
-        action="append",
-        default=[],
-        metavar="NAME=LITERAL",
-        help=f"{parameter}; may be repeated, and wins over the tier",
-    )
-    command.add_argument("--tier", choices=TIERS, help=size)
-
-
-def _add_timeout(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--timeout",
-        type=int,
-        metavar="SECONDS",
-        help="that one cell of the notebook may take (default: 21600, six hours)",
-    )
 
 
 def _timeout(options: argparse.Namespace) -> int:
@@ -223,6 +140,7 @@ def _run(options: argparse.Namespace, folder: Path | None) -> int:
 
 def _grid(options: argparse.Namespace, folder: Path | None) -> int:
     from phase_utils.chapters import assignments, grid, library
+    from phase_utils.chapters.parameters import check_names
     from phase_utils.sweeps import workers
 
     chapter = library.find(options.chapter, folder)
@@ -231,10 +149,9 @@ def _grid(options: argparse.Namespace, folder: Path | None) -> int:
     client = None
     try:
         given = assignments.given(options.parameter, chapter)
-        axes = {
-            name: grid.axis(by_name[name], text)
-            for name, text in assignments.pairs("-g", options.grid, chapter).items()
-        }
+        axes_given = assignments.pairs("-g", options.grid)
+        check_names(axes_given, chapter.parameters)
+        axes = {name: grid.axis(by_name[name], text) for name, text in axes_given.items()}
         grid.plan(chapter, axes, given, options.tier)
         if options.dask:
             client = workers.connected(options.dask)
@@ -255,6 +172,48 @@ def _grid(options: argparse.Namespace, folder: Path | None) -> int:
         if client is not None:
             client.close()
     return _reported(outcomes, list(axes), Path(out) / "index.html")
+
+
+def _edition(options: argparse.Namespace, folder: Path | None) -> int:
+    from phase_utils.chapters import assignments, edition
+    from phase_utils.sweeps import workers
+
+    client = None
+    try:
+        given = assignments.pairs("-p", options.parameter)
+        if options.dask:
+            client = workers.connected(options.dask)
+    except (ValueError, ImportError) as error:
+        raise ChapterError(str(error)) from None
+    try:
+        done = edition.run(
+            given,
+            chapters=options.chapters,
+            tier=options.tier,
+            out=options.out,
+            folder=folder,
+            client=client,
+            jobs=options.jobs,
+            timeout=_timeout(options),
+        )
+    finally:
+        if client is not None:
+            client.close()
+    before = len(done.chapters) - len(done.ran)
+    print(f"chapters: {len(done.chapters)}, of which {before} were done before")
+    print(f"claims:   {_summary([c for e in done.chapters.values() for c in e.claims])}")
+    print(f"site:     {done.page}")
+    for line in done.warnings:
+        print(f"phase-book: {line}", file=sys.stderr)
+    code = 0
+    for name, ended in done.chapters.items():
+        failing = failed_claims(ended.claims)
+        if ended.error:
+            print(f"\nA cell of {name} failed:\n{ended.error}", file=sys.stderr)
+        elif failing:
+            print(f"\nClaims of {name} failed: {', '.join(failing)}", file=sys.stderr)
+            code = EXIT_CLAIMS
+    return EXIT_CELL if any(ended.error for ended in done.chapters.values()) else code
 
 
 def _reported(outcomes: "Sequence[Outcome]", names: Sequence[str], page: Path) -> int:
@@ -278,3 +237,6 @@ def _reported(outcomes: "Sequence[Outcome]", names: Sequence[str], page: Path) -
 def _summary(claims: Sequence[Any]) -> str:
     states = [str(claim.get("state")) for claim in claims]
     return ", ".join(f"{states.count(s)} {s}" for s in ranked(states)) or "none"
+
+
+COMMANDS = {"list": _list, "show": _show, "run": _run, "grid": _grid, "edition": _edition}

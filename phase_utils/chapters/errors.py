@@ -7,3 +7,7 @@ class ChapterError(ValueError):
 
 class Interrupted(KeyboardInterrupt):
     """A run that was stopped from the keyboard; the text says what is kept and how to go on."""
+
+
+class NotBuilt(Exception):
+    """Pages that could not be built of chapters that have run."""

@@ -242,7 +242,7 @@ def run(
             left.unlink()  # of a grid that was killed
         outcomes = {}
         for cell in cells:
-            if (claims := grid_cells.done(place / cell.key, chapter)) is not None:
+            if (claims := grid_cells.done(place / cell.key, chapter.files)) is not None:
                 outcomes[cell.key] = Outcome(cell, claims, ran=False)
         own = chapter.path.parent if folder is not None else None
         work = (chapter.name, own, grid_cells.version(chapter), timeout)

@@ -7,7 +7,7 @@ cell in which nothing failed to execute is not run again.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,11 @@ def keep(place: Path, files: Mapping[str, str], record: Mapping[str, Any] | None
         write_atomic(place / RECORD, json.dumps({**record, "files": digests}, indent=1) + "\n")
 
 
-def done(place: Path, chapter: Chapter) -> tuple[Mapping[str, Any], ...] | None:
-    """The claims of a cell that is done; None where it is not, or a file of it has changed."""
+def done(place: Path, files: Sequence[str]) -> tuple[Mapping[str, Any], ...] | None:
+    """The claims of a cell that is done; None where it is not, or one of its files has changed."""
     try:
         record = json.loads((place / RECORD).read_text(encoding="utf-8"))
-        found = {name: _sha256((place / name).read_bytes()) for name in chapter.files}
+        found = {name: _sha256((place / name).read_bytes()) for name in files}
         if record["files"] != found or not all(isinstance(c, dict) for c in record["claims"]):
             return None
         return tuple(record["claims"])

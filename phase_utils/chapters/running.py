@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nbformat import NotebookNode
+
 from phase_utils._check import flag, integer
 from phase_utils._files import recover, write_together
-from phase_utils.chapters import execution, export, library, recording, results
+from phase_utils.chapters import execution, export, library, parameter_table, results
 from phase_utils.chapters.chapter import Chapter
 from phase_utils.chapters.errors import ChapterError, Interrupted
 from phase_utils.chapters.vocabulary import BOOK, failing
@@ -125,6 +127,8 @@ def run(
     values = chapter.values(parameters, tier)
     timeout, progress = checked_timeout(timeout), flag("progress", progress)
     if flag("record", record):
+        from phase_utils.chapters import recording  # loads torch, which a refusal does not wait for
+
         recording.check_keeps(chapter)
     chapter.check_data(values)
     check_export()
@@ -180,6 +184,38 @@ def execute(
     Executed
         What it left.
     """
+    nb, error = executed_notebook(
+        chapter, values, timeout=timeout, progress=progress, keeping=keeping
+    )
+    shown = export.readable(nb)
+    return Executed(
+        files=(execution.written(shown), export.to_html(shown)),
+        claims=tuple(execution.claims(nb)),
+        error=error,
+        traceback=error and traceback_of(nb, error),
+        kept=execution.kept(nb),
+    )
+
+
+def executed_notebook(
+    chapter: Chapter,
+    values: Mapping[str, Any],
+    *,
+    timeout: int = execution.TIMEOUT,
+    progress: bool = False,
+    keeping: bool = False,
+) -> tuple[NotebookNode, str]:
+    """Return the executed chapter, which opens with its parameters, and its error.
+
+    The arguments are those of `execute`. Its text is still that of the book's builder, MyST.
+
+    Returns
+    -------
+    nb : NotebookNode
+        With all that ran.
+    error : str
+        The last lines of its error, empty if there was none.
+    """
     nb, error = execution.execute(
         chapter.notebook(),
         values,
@@ -187,15 +223,12 @@ def execute(
         progress=chapter.name if progress else "",
         keeping=keeping,
     )
-    shown = export.readable(nb)
-    return Executed(
-        files=(execution.written(shown), export.to_html(shown)),
-        claims=tuple(execution.claims(nb)),
-        error=error,
-        # a kernel that died leaves no traceback
-        traceback=error and (execution.tracebacks(nb) or error),
-        kept=execution.kept(nb),
-    )
+    return parameter_table.opened(nb, chapter.parameters, values), error
+
+
+def traceback_of(nb: NotebookNode, error: str) -> str:
+    """Return the whole traceback of an error; a kernel that died leaves none."""
+    return execution.tracebacks(nb) or error
 
 
 def _clocks() -> tuple[float, float]:
