@@ -449,7 +449,8 @@ def test_the_first_page_says_what_the_data_do(site):
         assert f"{end:.4g}" in shown and f"{2 * end:.4g}" in shown
     for value in (*task.moments.eigenvalues, *np.abs(task.moments.signals)):
         assert f"{value:.4g}" in shown
-    assert "without chapters 1 to 2, 4 to 17, 19 to 21" in shown
+    last = int(library.names()[-1][:2])
+    assert f"without chapters 1 to 2, 4 to 17, 19 to {last}" in shown
 
 
 def test_failures_are_loud_on_the_first_page_the_status_and_the_chapter(site):
