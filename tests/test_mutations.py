@@ -180,7 +180,7 @@ NO_FORMULAS = {
     ("17_adamw", "at"): "what adamw_fade returned, compared with training at 20 %",
     ("17_adamw", "decay_at"): "reads what is measured and what is expected",
     ("17_adamw", "raised"): "trained networks, compared at 20 %",
-    ("17_adamw", "noise"): "only whether it changes is claimed",
+    ("17_adamw", "remembered"): "only whether it changes is claimed",
 }
 # of which only the exponent is claimed: that is made wrong
 POWERS = {
