@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from live_tabs import formulas_of, shown, slide, values
+from live_tabs import formulas_of, found, shown, slide, values
 
 import phase_utils as pu
 
@@ -64,6 +64,7 @@ def test_the_trap_goes_where_the_power_is_that_of_the_gain(visit):
         assert ("minimum at every decay" in text) == (power < depth + 1)
         assert ("no barrier" in text) == (power == depth + 1)
         assert ("at no decay" in text) == (power > depth + 1)
+        assert ("the trap" in found(tab)) == (power >= depth + 1)
         for change in land.transitions():
             assert values(text, "γ")[-1] == pytest.approx(change.gamma, rel=1e-3)
 

@@ -78,15 +78,15 @@ function draw(svg, width, get, set) {
   const share = 100 / (1 + r * Math.exp(first.below.t)), fall = (first.below.B / first.above.B) ** 2;
   return [`Ratio ${num(r, 3)}, strength ${num(s, 3)}: ` + (jumps[1]
     ? `two jumps, ${where}. At the first, B² falls by the factor ${num(fall, 3)} and the strong `
-      + `feature stays. Depth ${num(D, 3)} needs a ratio above ${num(tip)} for that.`
+      + "feature stays."
     : `one jump, ${where}. Up to there ${num(share, 2)} % of the weak feature are left, then nothing.`),
-  jumps[1] && "These do: the weak one first, and the strong one stays."];
+  jumps[1] ? `The tip of the wedge is at ${num(tip)}: below it no data have two jumps at depth ${num(D, 3)}.` : ""];
 }
 
 function render(context) {
   return mount(context, {
     title: "Which data have two jumps.",
-    question: "Move the point: which data lose their two features in two jumps?",
+    question: "Find data with two jumps. How low can you take their ratio?",
     sliders: [["ratio", "ratio *a*₁/*a*₂"], ["strength", "strength"], ["depth", "depth *D*", depths]],
     draw,
   });

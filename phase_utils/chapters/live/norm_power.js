@@ -83,9 +83,10 @@ function draw(svg, width, get, set) {
     return `${here}zero is a minimum at every decay, and ${size_}. The jump is at γ = `
       + `${num(change.gamma)}, from B = ${num(change.B)} to 0.`;
   }
-  return [here + (side ? `zero is a minimum at no decay, and ${size_}. It falls, and never arrives at 0.`
-    : `no barrier is left, and ${size_}. It arrives at 0 without a jump, at γ = ${num(unit(P))}.`),
-  side ? "Here it is none at any decay." : "Here: at p = D + 1 the barrier is gone, and with it the jump."];
+  return side ? [`${here}zero is a minimum at no decay, and ${size_}.`,
+    "Above p = D + 1 the trap is gone, and so is the transition: B falls and never arrives at 0."]
+    : [`${here}no barrier is left, and ${size_}. It arrives at 0 without a jump, at γ = ${num(unit(P))}.`,
+      "At p = D + 1 the trap goes, and the jump with it. Raise the power further."];
 }
 
 const jumps = (get) => {
@@ -96,7 +97,7 @@ const jumps = (get) => {
 function render(context) {
   return mount(context, {
     title: "Weight decay with another power of the norm.",
-    question: "Raise the power *p*. When does zero stop being a trap?",
+    question: "Raise the power until zero is no trap. What becomes of the jump?",
     sliders: [
       ["power", "power *p*", { snap: (get) => [[get("depth") + 1, "D + 1"]] }],
       ["decay", "decay *γκ*/2*E*", { snap: jumps }], ["depth", "depth *D*", depths],
