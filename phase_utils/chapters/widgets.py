@@ -17,6 +17,7 @@ from phase_utils.chapters.live.lower_envelope import lower_envelope
 from phase_utils.chapters.live.norm_power import norm_power
 from phase_utils.chapters.live.phase_diagram import phase_diagram
 from phase_utils.chapters.live.pitchfork import pitchfork
+from phase_utils.chapters.live.residual_ray import residual_ray
 from phase_utils.chapters.live.ridge_poles import ridge_poles
 
 __all__ = [
@@ -34,5 +35,6 @@ __all__ = [
     "norm_power",
     "phase_diagram",
     "pitchfork",
+    "residual_ray",
     "ridge_poles",
 ]

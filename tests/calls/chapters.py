@@ -242,6 +242,14 @@ CALLS = {
             "views": labels("True"),
         },
     ),
+    "widgets.residual_ray": Call(
+        lambda: (pu.widgets.residual_ray, {}),
+        {
+            "gamma": labels("1.5", "array ()", "tensor ()"),
+            "branch": labels("1.5", "array ()", "tensor ()"),
+            "matrices": labels("0"),
+        },
+    ),
     "widgets.landscape": Call(
         lambda: (pu.widgets.landscape, {}),
         {**LIVE, "anisotropy": labels("0", "array ()", "tensor ()", "1e-308")},

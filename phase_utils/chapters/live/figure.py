@@ -30,8 +30,8 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "activation_order": ("kind", "skew", "gamma", "signal", "limits"),
     "augmentation": ("noise", "gamma", "views", "a", "limits"),
     "cascade": ("ratio", "strength", "depth", "limits"),
-    "equation_of_state": _LINEAR,
     "deep_limit": ("depth", "price", "signal", "limits"),
+    "equation_of_state": _LINEAR,
     "gibbs_measure": ("signal", "gamma", "temperature", "limits"),
     "heat_bath": ("temperature", "decay", "depth", "limits"),
     "landscape": (*_LINEAR, "anisotropy"),
@@ -40,6 +40,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "norm_power": ("power", "depth", "decay", "limits"),
     "phase_diagram": (*_LINEAR, "B"),
     "pitchfork": _LINEAR,
+    "residual_ray": ("gamma", "branch", "matrices", "blocks", "limits"),
     "ridge_poles": ("weak", "gamma", "terms", "shares", "limits"),
 }
 

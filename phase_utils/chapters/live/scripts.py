@@ -22,6 +22,7 @@ LIVE = (  # modules of figures
     "norm_power",
     "phase_diagram",
     "pitchfork",
+    "residual_ray",
     "ridge_poles",
 )
 TOOLS = ("calculator",)  # modules of what fills a page of its own
