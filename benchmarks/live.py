@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from report import Report, seconds
 
 from phase_utils.chapters.live import scripts as live_scripts
@@ -33,20 +32,19 @@ PLAIN = """Element.prototype.attachShadow = function () {
   Object.defineProperty(this, "shadowRoot", { value: root });
   return root;
 };"""
-# milliseconds of each of n events
-MOVE = """async (n) => {
+# milliseconds of the event that moves the first slider to a place
+MOVE = """async (place) => {
   const figure = document.querySelector(".pu-live"), host = figure.querySelector(".live");
-  const slider = (host.shadowRoot ?? host).querySelector("[type=range]"), times = [];
-  for (let i = 0; i < n; i++) {
-    await new Promise(requestAnimationFrame);
-    slider.value = 250 + 500 * ((i * 0.382) % 1);
-    const start = performance.now();
-    slider.dispatchEvent(new Event("input", { bubbles: true }));
-    document.documentElement.getBoundingClientRect();
-    times.push(performance.now() - start);
-  }
-  return times;
+  const slider = (host.shadowRoot ?? host).querySelector("[type=range]");
+  slider.value = place;
+  const start = performance.now();
+  slider.dispatchEvent(new Event("input", { bubbles: true }));
+  document.documentElement.getBoundingClientRect();
+  const spent = performance.now() - start;
+  await new Promise(requestAnimationFrame);
+  return spent;
 }"""
+PLACES = [250 + 500 * (0.382 * i % 1) for i in range(30)]
 
 
 def with_scripts_of_today(page: str) -> str:
@@ -62,8 +60,8 @@ def with_scripts_of_today(page: str) -> str:
     return page[:start] + both + page[end:]
 
 
-def measured(tabs: Mapping[str, Any], n: int, rounds: int) -> dict[str, tuple[list[float], float]]:
-    """Milliseconds of the events of each tab, and CPU seconds per event."""
+def measured(tabs: Mapping[str, Any], rounds: int) -> dict[str, tuple[list[float], list[float]]]:
+    """Wall and CPU seconds of the events of each tab."""
     clocks = {name: tab.context.new_cdp_session(tab) for name, tab in tabs.items()}
     for clock in clocks.values():
         clock.send("Performance.enable", {"timeDomain": "threadTicks"})
@@ -72,17 +70,17 @@ def measured(tabs: Mapping[str, Any], n: int, rounds: int) -> dict[str, tuple[li
         found = clocks[name].send("Performance.getMetrics")["metrics"]
         return next(m["value"] for m in found if m["name"] == "TaskDuration")
 
-    times: dict[str, list[float]] = {name: [] for name in tabs}
-    cpu = dict.fromkeys(tabs, 0.0)
+    times: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in tabs}
     for k in range(rounds + 1):
         for name, tab in tabs.items():
             tab.bring_to_front()
-            before = busy(name)
-            found = tab.evaluate(MOVE, n)
-            if k:  # the first round warms up
-                times[name] += found
-                cpu[name] += busy(name) - before
-    return {name: (times[name], cpu[name] / (n * rounds)) for name in tabs}
+            for place in PLACES:
+                before = busy(name)
+                wall = 1e-3 * tab.evaluate(MOVE, place)
+                if k:  # the first round warms up
+                    times[name][0].append(wall)
+                    times[name][1].append(busy(name) - before)
+    return times
 
 
 def main() -> None:
@@ -91,11 +89,12 @@ def main() -> None:
     parser.add_argument("book", type=Path, help="folder of the built pages")
     parser.add_argument("--quick", action="store_true", help="few events; print only")
     options = parser.parse_args()
-    n, rounds = (10, 1) if options.quick else (30, 4)
+    rounds = 1 if options.quick else 4
     report = Report(
         "Live figures",
         "What one input event of a slider costs, up to style and layout of the page. A figure "
-        "stands in a shadow root, where the theme's rules for its lists and cells do not look.",
+        "stands in a shadow root, where the theme's rules for its lists and cells do not look. "
+        "Before is how the page was built, with the scripts of an earlier version.",
     )
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +111,7 @@ def main() -> None:
             new.write_text(with_scripts_of_today(page), encoding="utf-8")
             contenders = {"now": (new, ""), "in the page's tree": (new, PLAIN)}
             if live_scripts.frame() not in page:
-                contenders["as built"] = (path, "")
+                contenders["before"] = (path, "")
             tabs = {}
             for name, (file, script) in contenders.items():
                 context = browser.new_context(
@@ -123,23 +122,24 @@ def main() -> None:
                     tabs[name].add_init_script(script)
                 tabs[name].goto(file.as_uri())
                 tabs[name].wait_for_timeout(3000)  # until formulas are typeset
-            found = measured(tabs, n, rounds)
-            now = found["now"][1]
-            for name, (times, cpu) in found.items():
-                numbers = (statistics.median(times), np.quantile(times, 0.95), max(times))
-                rows.append(
-                    [
-                        path.stem,
-                        name,
-                        *(seconds(1e-3 * ms) for ms in numbers),
-                        seconds(cpu),
-                        f"{cpu / now:.1f}",
-                    ]
-                )
+            found = measured(tabs, rounds)
+            now = statistics.median(found["now"][1])
+            for name, times in found.items():
+                cells = [seconds(f(each)) for each in times for f in (statistics.median, max)]
+                ratio = statistics.median(times[1]) / now
+                rows.append([path.stem, name, *cells, f"{ratio:.1f}"])
                 tabs[name].context.close()
         next(browsers, None)
-    heads = ["page", "figure", "median", "95 %", "worst", "CPU, mean", "CPU / now"]
-    report.table(f"One input event, {n * rounds} of each", heads, rows)
+    heads = [
+        "page",
+        "figure",
+        "wall, median",
+        "wall, most",
+        "CPU, median",
+        "CPU, most",
+        "CPU / now",
+    ]
+    report.table(f"One input event, {rounds * len(PLACES)} of each", heads, rows)
     if not options.quick:
         report.write("live")
 
