@@ -124,7 +124,7 @@ def test_the_question_is_open_until_it_is_colder_than_the_barrier(visit):
     T = values(shown(tab), "T")[0]
     assert pytest.approx(mean_and_free_energy(land_of(), gamma, T)[0], rel=2e-3) == R
     box = tab.locator("rect.hit").bounding_box()
-    tab.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 50)
+    tab.mouse.click(box["x"] + 0.6 / 1.1 * box["width"], box["y"] + 50)
     assert values(shown(tab), "γ")[0] == pytest.approx(jump.gamma, rel=1e-3)  # a mark
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_browser import DESKTOP, PHONE
 from live_tabs import finger, formulas_of, found, shown, slide, values
 
 import phase_utils as pu
@@ -94,6 +95,16 @@ def test_lines_are_lifted_and_turned_by_finger(visit):
     finger(tab, at(0.02, lines[2][0]), at(0.1, 0.2), rest=500)
     lines[2][0] = 0.2
     agrees(tab, lines)
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_the_drawing_stays_in_its_place_when_the_answer_appears(visit, size):
+    tab = visit("lower_envelope", viewport=size)
+    drawing = tab.locator("svg[role=img]").last
+    before = drawing.bounding_box()
+    slide(tab, "norm", "Home")
+    assert found(tab)  # else a line that is being pulled would leave the pointer
+    assert drawing.bounding_box() == before
 
 
 @pytest.mark.parametrize(

@@ -76,9 +76,9 @@ def draw(figure: "Figure", state: Mapping[str, Any]) -> None:
             h, slope = _function(name)
             R = _best_norm(h, skew, state["signal"], slope * state["signal"] * gamma)
             axis.plot(gamma, R, color=colour, label=name)
-        axis.set(xlabel="decay / h'(0) |E[xy]|", xlim=(gamma[0], gamma[-1]), ylim=(0, None))
+        axis.set(xlabel="decay / h'(0) |E[xy]|", xlim=(gamma[0], gamma[-1]))
         axis.set_title(f"skew {skew:g}")
-    panels[0].set_ylabel("best squared norm R")
+    panels[0].set(ylabel="best squared norm R", ylim=(0, None))
     panels[0].legend()
 
 

@@ -27,7 +27,7 @@ def gibbs_measure(
     signal : float
         |E[xy]|, 0.2 to 1.
     gamma : float, optional
-        Weight decay, 0.5 to 1.5 of that of coexistence, which is the default.
+        Weight decay, 0.4 to 1.5 of that of coexistence, which is the default.
     temperature : float
         T in units of the loss, 0.002 to 0.1.
 
@@ -49,7 +49,7 @@ def gibbs_measure(
     """
     E = within("signal", signal, (0.2, 1))
     star = (E / 2) ** (4 / 3)  # coexistence at D = 2
-    limits = {"gamma": [0.5 * star, 1.5 * star], "temperature": [0.002, 0.1]}
+    limits = {"gamma": [0.4 * star, 1.5 * star], "temperature": [0.002, 0.1]}
     state = {
         "signal": E,
         "gamma": star if gamma is None else within("gamma", gamma, limits["gamma"]),

@@ -91,6 +91,7 @@ def draw(figure: "Figure", state: Mapping[str, Any]) -> None:
     left.plot([0, 1.5], [0, 0], color=LEARNED, lw=3)
     left.plot(-a, 0 * a, "x", color=TOP, markersize=8)
     left.set(xlabel="Re γ", ylabel="Im γ", xlim=(-1.3, 1.5), ylim=(-0.95, 0.95))
+    left.set_aspect("equal")
     decay = np.linspace(0, 1.5, 300)
     right.plot(decay, 1 - gain(decay), color=LEARNED, lw=2.5, label="L")
     line = np.linspace(-1.3, 1.5, 600)

@@ -37,7 +37,7 @@ circle.full { fill: var(--learned); }
 circle.top { stroke: var(--top); }
 circle.handle { fill: currentColor; stroke: var(--paper); }
 p { margin: 0.6rem 0; min-height: 3.1em; line-height: 1.5; }
-.ask { min-height: 0; font-size: 1.05em; }
+.ask { font-size: 1.05em; }
 .ask b { color: var(--jump); }
 .row { display: grid; grid-template-columns: 7.6rem auto minmax(0, 1fr) 4.2rem; column-gap: 0.7rem;
  align-items: center; min-height: 2rem; line-height: 1.2; }
