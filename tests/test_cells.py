@@ -24,12 +24,13 @@ FigureCanvasAgg.draw = lambda canvas: (draws.append(canvas), draw(canvas))
 """
 
 
-def test_a_figure_is_one_svg_and_never_drawn_for_a_screen():
-    cells = (COUNT, "_ = pu.plotting.panels(2)", "assert not draws")
+def test_a_figure_is_one_svg_and_one_png_and_never_drawn_for_a_screen():
+    # two draws for the PNG, none without it
+    cells = (COUNT, "_ = pu.plotting.panels(2)", "assert len(draws) == 2")
     executed, error = execution.execute(new_notebook(cells=[new_code_cell(c) for c in cells]), {})
     assert not error
     (output,) = executed.cells[1].outputs
-    assert set(output.data) == {"image/svg+xml", "text/plain"}
+    assert set(output.data) == {"image/svg+xml", "image/png", "text/plain"}
 
 
 def test_a_chapter_is_formatted_in_its_code_alone(tmp_path):

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from xml.etree import ElementTree
 
 import demo_chapter
 import jupytext
@@ -11,6 +12,7 @@ from bs4 import BeautifulSoup
 from nbconvert.filters import markdown2html
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+import phase_utils as pu
 from phase_utils.chapters import export
 from phase_utils.chapters.plain_markdown import Converter, formatted, literal, words
 
@@ -235,6 +237,27 @@ def test_a_literal_is_shown_as_it_is(text, before):
 def test_a_string_is_handed_over_as_it_was():
     for text in ("it's", 'a "b"', 'it\'s "both"', "a\\b", "a\nb"):
         assert formatted(repr(text), "") == text
+
+
+def test_claims_have_the_names_of_the_paper_or_none():
+    text = "It jumps ({claim}`ext-pass`), as {claim}`Eq-8` says ({claim}`ext-a`, {claim}`text-b`)."
+    assert Converter({}).inline(text) == "It jumps, as Eq. 8 says."
+    text = "So ({claim}`ext-pass`, {claim}`Fig-3-left`), and `f()` stays."
+    assert Converter({}).inline(text) == "So (Fig. 3 left), and `f()` stays."
+
+
+def test_a_live_figure_is_an_image_where_nothing_is_trusted():
+    made = pu.widgets.landscape()
+    html = new_output("display_data", data={"text/html": made._repr_html_()})
+    nb = new_notebook(cells=[new_code_cell("1", outputs=[html])])
+    shown = BeautifulSoup(export.untrusted(nb).cells[0].outputs[0].data["text/html"], "html.parser")
+    assert shown.find("svg") is None
+    image = shown.find(class_="pu-live-static").find("img")
+    assert image["alt"] == made.description
+    drawn = base64.b64decode(image["src"].partition("base64,")[2]).decode()
+    assert ElementTree.fromstring(drawn).tag == "{http://www.w3.org/2000/svg}svg"
+    assert "currentColor" not in drawn
+    assert shown.find("script")  # for those who trust it
 
 
 def test_page_is_complete_in_itself(executed):

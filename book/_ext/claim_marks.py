@@ -13,23 +13,10 @@ from typing import Any
 from docutils import nodes
 from myst_nb.sphinx_ import HideCodeCellNode
 
+from phase_utils.chapters.claim_names import called
 from phase_utils.chapters.vocabulary import PASS
 from phase_utils.chapters.words import counted
 
-OWN = ("ext", "text")  # claims that are no numbered part of the paper
-WORDS = {
-    "App": "Appendix {}",
-    "Cor": "Corollary {}",
-    "Def": "Definition {}",
-    "Eq": "Eq. {}",
-    "Fig": "Fig. {}",
-    "Lem": "Lemma {}",
-    "Prop": "Proposition {}",
-    "Table": "Table {}",
-    "Th": "Theorem {}",
-    "note": "note {}",
-}
-PARTS = ("left", "middle", "right", "inset", "upper", "lower")  # of a figure
 MARK, OPEN = "✓", "○"  # every check passes; not all of them do, or none was made in full
 SURE, OTHER = "checked", "not checked in full"
 HELD = "claim-held"  # marks, and the formula before them
@@ -51,13 +38,7 @@ FOLDED = {"tag_parameters": PARAMETERS, "tag_injected-parameters": "Parameters o
 
 def spoken(claim: str) -> str:
     """What a sentence calls a claim: the paper's name of it, or a mark where it has none."""
-    kind, *rest = claim.split("-")
-    if kind in OWN:
-        return MARK
-    if kind not in WORDS or not rest:
-        return kind
-    part = f" {rest[1]}" if rest[1:] and rest[1] in PARTS else ""
-    return WORDS[kind].format(rest[0]) + part
+    return called(claim) or MARK
 
 
 def is_mark(node: nodes.Node | None) -> bool:

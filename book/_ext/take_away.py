@@ -97,6 +97,7 @@ def published(executed: Path, repository: Repository | None) -> NotebookNode:
     glued = json.loads(values.read_text(encoding="utf-8")) if values.is_file() else {}
     nb = nbformat.read(executed, as_version=4)
     nb = export.readable(nb, {name: output["data"] for name, output in glued.items()})
+    nb = export.untrusted(nb)
     for cell in nb.cells:
         for output in cell.get("outputs", []):
             output.get("data", {}).pop("application/pdf", None)

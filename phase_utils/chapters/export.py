@@ -2,6 +2,7 @@
 
 import copy
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
@@ -13,10 +14,12 @@ from nbformat import NotebookNode
 from phase_utils.chapters import policy
 from phase_utils.chapters.plain_markdown import Converter, plain
 
-__all__ = ["glued", "mathjax", "plain", "readable", "to_html"]
+__all__ = ["glued", "mathjax", "plain", "readable", "to_html", "untrusted"]
 
 _MATHJAX = "sphinx-mathjax-offline"
 _WIDGET = "application/vnd.jupyter.widget-view+json"
+_STATIC = re.compile(r'(?<=<div class="pu-live-static">)(<svg\b.*?</svg>)', re.S)
+_GREY = "#767676"  # ink that is read on white and on black
 _IMPORT = re.compile(r"^from myst_nb import glue$", re.M)
 _STAND_IN = "glue = lambda *_, **__: None  # the text of this notebook holds the values"
 _IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
@@ -63,6 +66,28 @@ def readable(
         cells = [made for cell in new.cells for made in _converted(cell, converter)]
     new.cells = cells
     return new
+
+
+def untrusted(nb: NotebookNode) -> NotebookNode:
+    """Return a copy of a notebook whose live figures are seen where Jupyter does not trust it.
+
+    There it runs no script and shows no SVG but as an image: the static form becomes one.
+    """
+    new = copy.deepcopy(nb)
+    for cell in new.cells:
+        for output in cell.get("outputs", []):
+            html = output.get("data", {}).get("text/html")
+            if isinstance(html, str):
+                output.data["text/html"] = _STATIC.sub(_as_image, html)
+    return new
+
+
+def _as_image(found: re.Match[str]) -> str:
+    label = re.search(r'aria-label="([^"]*)"', found[1])
+    svg = found[1].replace("currentColor", _GREY).encode("utf-8")
+    source = b64encode(svg).decode("ascii")
+    alt = label[1] if label else ""
+    return f'<img style="max-width: 100%" alt="{alt}" src="data:image/svg+xml;base64,{source}">'
 
 
 def to_html(nb: NotebookNode) -> str:

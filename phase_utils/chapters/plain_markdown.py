@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from phase_utils.chapters.claim_names import called
 from phase_utils.chapters.myst import Block, blocks
 
 STATEMENTS = {"theorem", "lemma", "proposition", "corollary", "definition", "conjecture", "axiom"}
@@ -43,6 +44,8 @@ _INLINE = re.compile(
     r"|(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>#[^)\s]+|[\w/.-]+\.md(?:#[^)\s]*)?)\)",
     re.S,
 )
+_MARK = "\0"  # a claim without a name: it goes, with the brackets and commas around it
+_NAMELESS = re.compile(r"\s*\(\0(?:,\s*\0)*\)|\0,\s*|,\s*\0|\0")
 _WITH_TARGET = re.compile(r"^(.*?)\s*<([^<>]+)>$", re.S)
 # what Markdown could take for markup: anywhere, where a line begins, around a word, in a list
 _MEANT = re.compile(
@@ -86,7 +89,7 @@ class Converter:
 
     def inline(self, text: str) -> str:
         """Return `text` with its roles, references and comments replaced."""
-        return _INLINE.sub(self._inline, text)
+        return _NAMELESS.sub("", _INLINE.sub(self._inline, text))
 
     # Blocks
 
@@ -227,6 +230,8 @@ class Converter:
             return self._glued(content)
         if role == "math":
             return f"${content}$"
+        if role == "claim":
+            return called(content) or _MARK
         if role in ("sub", "sup", "kbd"):
             return f"<{role}>{content}</{role}>"
         if role in ("code", "py", "command", "file") or role.startswith("py:"):

@@ -47,9 +47,10 @@ SMALLEST, LARGEST = 0.1, 100.0  # inches of a figure
 
 
 def use_style() -> None:
-    """Set the book's style for all following figures; in a notebook emit SVG.
+    """Set the book's style for all following figures; in a notebook emit SVG, and PNG beside it.
 
-    That stays sharp, can be inverted in dark mode, and becomes PDF in print.
+    SVG stays sharp, can be inverted in dark mode, and becomes PDF in print. Jupyter shows PNG where
+    a notebook is not trusted.
 
     Examples
     --------
@@ -61,7 +62,7 @@ def use_style() -> None:
     try:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("svg")  # type: ignore[no-untyped-call]
+        set_matplotlib_formats("svg", "png")  # type: ignore[no-untyped-call]
         if "inline" in plt.get_backend():
             plt.switch_backend(plt.get_backend())  # now: a later switch brings the hook back
             plt.uninstall_repl_displayhook()  # which draws each figure once more, for no screen

@@ -189,7 +189,7 @@ def execute(
     )
     shown = export.readable(nb)
     return Executed(
-        files=(execution.written(shown), export.to_html(shown)),
+        files=(execution.written(export.untrusted(shown)), export.to_html(shown)),
         claims=tuple(execution.claims(nb)),
         error=error,
         traceback=error and traceback_of(nb, error),
