@@ -18,7 +18,7 @@ export OMP_NUM_THREADS ?= 1
 # kernels are forks of one that has imported; local-provisioner starts each by itself
 export JUPYTER_DEFAULT_PROVISIONER_NAME ?= phase-book-forked
 
-.PHONY: help venv book zip pdf packages publish links test test-gpu scheduled compiled portability lowest lint format types references requirements lock clean
+.PHONY: help venv book lab zip pdf packages publish links test test-gpu scheduled compiled portability lowest lint format types references requirements lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -40,6 +40,17 @@ $(STAMP): requirements.txt pyproject.toml
 book: $(STAMP) ## build the book; the first build executes the chapters
 	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf $(BUILD)/.doctrees; exit 1; }
 	@echo "The book: $(BUILD)/html/index.html"
+
+# chapters open as notebooks at a double click, here and not in the reader's own settings
+LAB_SETTINGS = $(abspath $(BUILD))/lab-settings
+DOCUMENTS = $(LAB_SETTINGS)/@jupyterlab/docmanager-extension
+
+lab: $(STAMP) ## open the chapters in JupyterLab; adds jupyterlab to $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[lab]'
+	mkdir -p $(DOCUMENTS)
+	echo '{"defaultViewers": {"markdown": "Jupytext Notebook"}}' \
+	  > $(DOCUMENTS)/plugin.jupyterlab-settings
+	JUPYTERLAB_SETTINGS_DIR=$(LAB_SETTINGS) $(BIN)/jupyter lab --notebook-dir notebooks
 
 zip: book ## the book as one file that needs no network: _build/phase-book-VERSION.zip
 	$(BIN)/python book/offline.py

@@ -9,8 +9,9 @@ import tomllib
 from pathlib import Path
 
 PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
-# peers that are timed, the tools of who changes the project, and what only makes it faster
-UNTESTED = {"benchmarks", "dev", "fast"}
+# peers that are timed, the tools of who changes the project, what only makes it faster, and where
+# notebooks are opened by hand
+UNTESTED = {"benchmarks", "dev", "fast", "lab"}
 REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?P<bounds>[=<>!~][^;]*)")
 
 

@@ -42,8 +42,8 @@ def test_pins_work_without_a_gpu():
 
 def test_pins_satisfy_what_the_project_asks_for():
     # the environment has no peers of the benchmarks, no compiler, no downloader of images, no
-    # reader of Parquet
-    outside = {"benchmarks", "fast", "images", "parquet"}
+    # reader of Parquet, no JupyterLab
+    outside = {"benchmarks", "fast", "images", "lab", "parquet"}
     extras = {k: v for k, v in PROJECT["optional-dependencies"].items() if k not in outside}
     wanted = chain(PROJECT["dependencies"], *extras.values())
     for requirement in map(Requirement, wanted):
