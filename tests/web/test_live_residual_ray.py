@@ -78,3 +78,10 @@ def test_the_wall_goes_with_the_last_matrix(visit):
     agrees(0, gamma, branch)
     tab.get_by_role("button", name="One more").click()
     agrees(1, gamma, branch)
+    box = tab.locator("rect.hit").bounding_box()
+    tab.touchscreen.tap(box["x"] + box["width"] * 0.96 / 1.1, box["y"] + 40)
+    state, h = {**STATE, "matrices": 1, "branch": branch}, 1e-5
+    f, up, down = (float(residual_ray.output(state, 0.96 + x)) for x in (0, h, -h))
+    agrees(
+        1, (up - down) / (2 * h) * (1 - f) / 0.96, branch
+    )  # f (2 - f) and gamma a^2 have one slope

@@ -1,4 +1,4 @@
-import { mount, note, num, plot, range, size } from "./draw.js";
+import { area, mount, note, num, plot, range, size } from "./draw.js";
 
 // A scalar linear residual network at weights a: two outer matrices, n blocks of two, matrices on m
 // of their shortcuts; c is a branch over its shortcut at a = 1. P = {n, m, c}; the output at 1 is 1.
@@ -50,7 +50,7 @@ export function minimum(P, gamma) {
   return { learned: find(end.a, 1), wall: rest(P, 1e-9) < gamma ? find(1e-9, end.a) : 0 };
 }
 
-function draw(svg, width, get) {
+function draw(svg, width, get, set) {
   const P = { n: get("blocks"), m: get("matrices"), c: get("branch") }, gamma = get("gamma");
   const { learned, wall } = minimum(P, gamma), first = pays(P), shortest = 2 + P.m, longest = 2 + 2 * P.n;
   const beside = width > 620, x = 52, w = beside ? (width - 150) / 2 : width - x - 16;
@@ -66,6 +66,8 @@ function draw(svg, width, get) {
   if (wall) hill.dot(wall, top, "top");
   if (wall || !learned) hill.dot(0, 0, best ? "" : "full");
   if (learned) hill.dot(learned, at(learned), best ? "full" : "");
+
+  area(svg, hill.box, (px) => set({ gamma: rest(P, Math.max(hill.A(px), 1e-9)) }));
 
   const far = 1.6, paths = plot(svg, [x2, y2, w, h], [-far, far], [0, longest + 2], "*a*",
     "matrices on a path, *k*(*a*)", (v) => num(10 ** v, 2), num);
