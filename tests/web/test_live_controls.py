@@ -179,9 +179,11 @@ def test_a_link_leads_to_its_figure_and_writing_it_never_scrolls(visit, tmp_path
 def test_a_finger_scrolls_over_a_drawing_or_moves_its_point(visit, name, way):
     tab = visit(name, viewport=PHONE, has_touch=True, is_mobile=True)
     tab.evaluate("document.body.style.paddingBottom = '2000px'")
-    box = tab.locator("rect.hit").first.bounding_box()
+    areas, drawing = tab.locator("rect.hit"), tab.locator(".draw")
+    if way != "up" and not areas.count():
+        return  # a figure with sliders alone
+    box = (areas if areas.count() else drawing).first.bounding_box()
     x, y = box["x"] + 0.4 * box["width"], box["y"] + box["height"] / 2
-    drawing = tab.locator(".draw")
     before = drawing.inner_html()
     if way == "tap":
         tab.touchscreen.tap(x, y)
