@@ -272,7 +272,7 @@ class ClaimOverview(Generated):
                 [nodes.paragraph(text=f"{sum(spent):.0f} s" if spent else "")],
             ]
         )
-        key = "".join(self._piece(kind, HEADS.get(kind, kind)) for kind in KINDS if total[kind])
+        key = "".join(self._piece(kind) for kind in KINDS if total[kind])
         legend = nodes.raw("", f'<p class="claim-key">{key}</p>', format="html")
         return [legend, self.table(["Chapter", "Claims", "Time"], rows, "claim-summary")]
 
@@ -281,22 +281,24 @@ class ClaimOverview(Generated):
         return ", ".join(f"{counts[k]} {HEADS.get(k, k)}" for k in KINDS if counts[k])
 
     @staticmethod
-    def _piece(kind: str, text: str, more: str = "") -> str:
-        return f'<span class="claim-kind-{nodes.make_id(kind)}"{more}>{escape(text)}</span>'
+    def _piece(kind: str, count: int | None = None, more: str = "") -> str:
+        """Return a colour's name, or a number in it whose name is there to be heard."""
+        said = escape(HEADS.get(kind, kind))
+        if count is not None:
+            said = f'{count}<span class="visually-hidden"> {said} </span>'
+        return f'<span class="claim-kind-{nodes.make_id(kind)}"{more}>{said}</span>'
 
     @classmethod
     def _bar(cls, counts: Counter[str], most: int, target: str) -> list[nodes.Node]:
         """Return a bar that leads to the claims, of pieces that are as long as they have claims."""
         words = cls._words(counts)
         pieces = "".join(
-            cls._piece(k, str(counts[k]), f' style="flex-grow: {counts[k]}"')
-            for k in KINDS
-            if counts[k]
+            cls._piece(k, counts[k], f' style="flex-grow: {counts[k]}"') for k in KINDS if counts[k]
         )
         share = 100 * counts.total() / most
         bar = (
-            f'<a class="claim-bar" href="#{target}" style="width: {share:.0f}%" title="{words}" '
-            f'aria-label="{words}">{pieces}</a>'
+            f'<a class="claim-bar" href="#{target}" style="width: {share:.0f}%" title="{words}">'
+            f"{pieces}</a>"
         )
         text = nodes.paragraph(text=words, classes=["claim-bar-words"])
         return [nodes.raw("", bar, format="html"), text]

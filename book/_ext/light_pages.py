@@ -13,10 +13,12 @@ from fontTools.subset import Options, Subsetter, load_font, save_font
 from sphinx.application import Sphinx
 
 ICONS = ("scripts/fontawesome",)
+MATHJAX = ("mathjax/tex-chtml",)
 SEARCH = ("searchtools", "language_data", "searchindex")
 THEME = "_static/styles/pydata-sphinx-theme.css"
 FONTS = "_static/vendor/fontawesome/webfonts"
 SCRIPT = r"\s*<script\b[^>]*\ssrc=\"[^\"]*\b(?:{})\.js[^\"]*\"[^>]*></script>"
+CONFIG = re.compile(r"\s*<script>window\.MathJax = [^<]*</script>")
 NAMED = re.compile(r"\bfa-[a-z0-9-]+")
 FACE = re.compile(r"@font-face\{[^}]*Font Awesome[^}]*\}")
 RULE = re.compile(r"((?:\.fa-[a-z0-9-]+:before,?)+)\{content:\"\\([0-9a-f]+)\"\}")
@@ -30,6 +32,11 @@ SOLID = (
 def without(page: str, scripts: Iterable[str]) -> str:
     """Return a page that does not load these scripts."""
     return re.sub(SCRIPT.format("|".join(map(re.escape, scripts))), "", page)
+
+
+def plain(page: str) -> str:
+    """Return a page that loads MathJax if it has a formula: Jupyter Book gives it to all."""
+    return page if 'class="math' in page else CONFIG.sub("", without(page, MATHJAX))
 
 
 def wide(page: str) -> str:
@@ -73,7 +80,7 @@ def lighten(app: Sphinx, error: Exception | None) -> None:
             continue
         page = path.read_text(encoding="utf-8")
         used |= {*NAMED.findall(page)}
-        light = wide(without(page, ICONS if name == "search.html" else ICONS + SEARCH))
+        light = wide(plain(without(page, ICONS if name == "search.html" else ICONS + SEARCH)))
         if light != page:
             path.write_text(light, encoding="utf-8")
     theme, fonts = built / THEME, built / FONTS

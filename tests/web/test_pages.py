@@ -68,7 +68,8 @@ FAINT = """() => {
   const faint = e => { const a = light(parts(getComputedStyle(e).color)), b = light(behind(e));
                        return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) < 4.5; };
   const written = e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
-  return [...document.querySelectorAll(".cell_output .text_html *")].filter(written).filter(faint)
+  return [...document.querySelectorAll(".cell_output .text_html *")].filter(written)
+    .filter(e => e.checkVisibility() && faint(e))
     .slice(0, 3).map(e => e.outerHTML.slice(0, 120));
 }"""
 
@@ -429,7 +430,7 @@ def test_the_status_page_begins_with_one_screen_of_all_chapters(tab):
     assert box["height"] < DESKTOP["height"]
     assert box["x"] + box["width"] <= DESKTOP["width"]
     bars = table.locator("a.claim-bar")
-    counts = [sum(map(int, bar.locator("span").all_inner_texts())) for bar in bars.all()]
+    counts = [sum(map(int, re.findall(r"\d+", bar.inner_text()))) for bar in bars.all()]
     assert sum(counts) == tab.locator("table.claim-details tbody tr").count()
     widths = [bar.bounding_box()["width"] for bar in bars.all()]
     assert widths.index(max(widths)) == counts.index(max(counts))
@@ -462,7 +463,7 @@ def test_the_status_page_shows_the_claims_that_are_asked_for(tab):
     assert shown() == total
     form.get_by_label("Chapter").select_option(index=1)
     assert 0 < shown() < 40
-    assert tab.locator("section:has(> * table.claim-details):visible").count() <= 1
+    assert tab.locator("table.claim-details:visible").count() == 1
     form.get_by_label("Chapter").select_option("all")
     names = rows.locator("td:nth-child(2) strong")
     as_written = names.all_inner_texts()
