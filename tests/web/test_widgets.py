@@ -452,3 +452,13 @@ def test_widget_is_made_for_a_live_kernel_only(monkeypatch):
 def test_bad_input_is_named(name, arguments, message):
     with pytest.raises(ValueError, match=message):
         getattr(pu.widgets, name)(**arguments)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_done_to_a_figure_leaves_the_next_one_alone(name):
+    make = getattr(pu.widgets, name)
+    first = make()
+    before = json.dumps(first.state, sort_keys=True)
+    for limits in first.state["limits"].values():
+        limits[:] = [7.0, 8.0]
+    assert json.dumps(make().state, sort_keys=True) == before

@@ -55,7 +55,7 @@ function draw(svg, width, get, set) {
   say(0.74, 0.44, "two jumps");
   say(0.72, 0.9, "both lost at once");
   say(0.26, 0.12, "the weak one fades");
-  area(svg, map.box, (px, py) => set({ ratio: 10 ** map.A(px), strength: 10 ** map.B(py) }), null, true);
+  area(svg, map.box, (px, py) => set({ ratio: 10 ** map.A(px), strength: 10 ** map.B(py) }));
 
   const last = jumps.at(-1).gamma, most = 1.25 * last;
   const stairs = plot(svg, [x2, y2, w, h], [0, most], [0, 2.1], "weight decay *γ*", "features learned");

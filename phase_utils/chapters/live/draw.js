@@ -5,11 +5,11 @@ export { add, calm, depths, num, range } from "./parts.js";
 
 export const size = (svg, w, h) => svg.setAttribute("viewBox", `0 0 ${w} ${h}`);
 
-// What a pointer held in the box does: move(x, y), drop(); on a plane a finger does not scroll.
-export function area(svg, box, move, drop, plane) {
+// What a pointer held in the box does: move(x, y), drop().
+export function area(svg, box, move, drop) {
   const [x, y, width, height] = box;
   add(svg, "rect", { x, y, width, height, class: "hit", fill: "none" });
-  svg.areas.push([...box, move, drop, plane]);
+  svg.areas.push([...box, move, drop]);
 }
 
 // The width of a text in pixels, measured once and without a layout of the page.

@@ -61,7 +61,7 @@ function draw(svg, width, get, set) {
   if (p.D >= 1) named(free, [far, 0], "trivial", 0, 18, "end");
   const half = on(p, pieces[0], 0.45 * Math.min(far, pieces[0].high));
   named(free, [half.gamma, half.loss], "learned", -9, 4, "end");
-  area(svg, left, (_, y) => set({ gamma: state.B(y) }), null, true);
+  area(svg, left, (_, y) => set({ gamma: state.B(y) }));
   area(svg, right, (px) => set({ gamma: free.A(px) }));
 
   const states = points.map((s) => `R = ${num(s.R)}${s.kind > 0 ? " (unstable)" : ""}`).join(", ");

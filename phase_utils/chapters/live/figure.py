@@ -11,6 +11,7 @@ import os
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import cache, cached_property
 from html import escape
 from importlib import import_module
@@ -79,7 +80,7 @@ class LiveFigure:
             raise ValueError(
                 f"state must be one that pu.widgets.{name} makes, got none of {', '.join(missing)}"
             )
-        self.state = dict(state)
+        self.state = deepcopy(dict(state))  # the limits are those of the next figure, too
 
     @property
     def description(self) -> str:

@@ -71,7 +71,7 @@ function draw(svg, width, get, set) {
   label(4.4, 0.75 * E, "trivial");
   label(1.3, 0.19 * E, "learned");
   if (beside) label(5.1, 1.28 * coexistence({ ...p, D: 5.1 }), "metastable");
-  area(svg, map.box, (px, py) => set({ depth: map.A(px), gamma: map.B(py) }), null, true);
+  area(svg, map.box, (px, py) => set({ depth: map.A(px), gamma: map.B(py) }));
 
   const deep = 1.35 * Math.min(...minima.map((s) => s.loss));
   const high = Math.max(1.3 * Math.max(...tops.map((s) => s.loss), 0.02 * unit(p), balanced(p, B, gamma)),
