@@ -103,6 +103,7 @@ def test_the_transition_is_where_another_unit_stops_paying(formulas):
 def test_a_jump_takes_curvature_and_skewed_inputs(visit):
     tab = visit("activation_order")
     assert shown(tab).startswith("tanh, skewness 0: h″(0) = 0, cubic term C = 0.")
+    assert "learning pays up to there, too. Here" in shown(tab)
     assert not found(tab)
     slide(tab, "skew", *["PageUp"] * 8)
     assert not found(tab)  # tanh has no curvature

@@ -107,7 +107,8 @@ function draw(svg, width, get, set) {
 
   return [`${activations[kind][0]}, skewness ${num(mu / E, 3)}: h″(0) = ${num(activations[kind][3], 3)}, `
     + `cubic term C = ${num(C, 3)}. Zero is unstable below γ = ${num(origin)}, and learning pays up to `
-    + `${num(star)}, ${num(star / origin)} times as far. Here R = ${num(ground.R, 3)}.`,
+    + (first ? num(star) + ", " + num(star / origin) + " times as far" : "there, too")
+    + `. Here R = ${num(ground.R, 3)}.`,
   first ? "Even curvature and skewed inputs, together: the cubic term tilts the landscape." : ""];
 }
 
