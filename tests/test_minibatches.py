@@ -150,6 +150,16 @@ def same(one, other):
     return one[0] == other[0] and all(torch.equal(one[1][k], v) for k, v in other[1].items())
 
 
+def test_what_was_spent_before_is_counted(tmp_path):
+    found = []
+    for _ in range(2):  # the second finds all epochs done
+        model, data = problem()
+        place = tmp_path / "a.pt"
+        found.append(pu.train_minibatches(model, squared, data, epochs=2, checkpoint=place))
+    assert found[0].seconds > 0
+    assert found[1].seconds == found[0].seconds
+
+
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path):
     place = tmp_path / "killed"
     path = os.pathsep.join([os.path.dirname(__file__), *sys.path])

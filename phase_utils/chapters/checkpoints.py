@@ -35,27 +35,28 @@ class Checkpoint:
         self.path, self.identity = path, dict(identity)
         self.model, self.optimiser = model, optimiser
 
-    def save(self, losses: list[float]) -> None:
+    def save(self, losses: list[float], seconds: float) -> None:
         """Replace the file, whole or not at all."""
         buffer = io.BytesIO()
         state = {
             "identity": self.identity,
             "losses": losses,
+            "seconds": seconds,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
         torch.save(state, buffer)
         write_atomic(self.path, sealed(buffer.getvalue()))
 
-    def load(self) -> list[float]:
-        """Put the model and the optimiser where the file left them; the losses so far, if any.
+    def load(self) -> tuple[list[float], float]:
+        """Put the model and the optimiser where the file left them; losses and seconds so far.
 
         Raises ValueError for a file that is damaged, or of another training.
         """
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
-            return []
+            return [], 0.0
         except OSError as error:
             raise self._refused(error.strerror or type(error).__name__) from None
         payload = unsealed(content)
@@ -64,6 +65,7 @@ class Checkpoint:
         try:
             state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
             found, losses = dict(state["identity"]), [float(loss) for loss in state["losses"]]
+            seconds = float(state["seconds"])
             if found == self.identity:
                 self.model.load_state_dict(state["model"])
                 self.optimiser.load_state_dict(state["optimiser"])
@@ -79,7 +81,7 @@ class Checkpoint:
                 f"checkpoint must be of this training, got {self.path} of another (delete it or "
                 f"give another path): {'; '.join(differing)}"
             )
-        return losses
+        return losses, seconds
 
     def _refused(self, reason: str) -> ValueError:
         return ValueError(

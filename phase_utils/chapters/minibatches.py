@@ -5,6 +5,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -47,10 +48,13 @@ class Minibatches:
         The mean over each epoch's batches, while they were trained on.
     status : {"completed", "diverged"}
         "diverged" after an epoch with a loss that is not finite.
+    seconds : float
+        Of processors, that this process spent over all epochs; those before a kill count too.
     """
 
     data_loss: Array
     status: str
+    seconds: float
 
 
 def train_minibatches(
@@ -167,6 +171,7 @@ def train_minibatches(
         else torch.optim.Adam(groups, lr=rate)
     )
     losses: list[float] = []
+    spent = 0.0
     batches = -(-len(x) // batch_size)
     with ExitStack() as held:
         saved = None
@@ -187,12 +192,13 @@ def train_minibatches(
                 "data": checkpoints.digest({"x": x, "y": y}),
             }
             saved = held.enter_context(checkpoints.opened(checkpoint, identity, model, choice))
-            losses = saved.load()
+            losses, spent = saved.load()
         bar = held.enter_context(_bar(epochs, len(losses), progress))
         resumed = len(losses)
         for epoch in range(resumed, epochs):
             if losses and not np.isfinite(losses[-1]):
                 break
+            begun = time.process_time()
             stream = torch.Generator()  # on the CPU: the same order on every device
             stream.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
             order = torch.randperm(len(x), generator=stream).to(place)
@@ -210,12 +216,13 @@ def train_minibatches(
                     choice.step()
                     total += loss.detach() * len(rows)
                 losses.append(float(total) / len(x))
+            spent += time.process_time() - begun
             if saved is not None:
-                saved.save(losses)
+                saved.save(losses, spent)
             bar.set_postfix(loss=losses[-1], refresh=False)
             bar.update()
     status = "completed" if np.isfinite(losses[-1]) else "diverged"
-    return Minibatches(np.array(losses), status)
+    return Minibatches(np.array(losses), status, spent)
 
 
 @contextmanager
