@@ -32,7 +32,7 @@ def bars(
 
 
 def named(cells: Iterable[str]) -> set[str]:
-    """Return what cells take from `pu`, `data.load` as `data` too, and `.NAME` for all they call."""
+    """Return what cells take from `pu`, and with `data.load` `data`; `.NAME` for all they call."""
     found = set()
     for node in ast.walk(ast.Module([ast.parse(cell) for cell in cells], [])):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -86,7 +86,7 @@ def chapters(
     for path in folder.glob("[0-9]*"):
         app.env.note_dependency(str(path))
     links = [f":doc:`{n[:2]} </notebooks/{n}>`" for n in users(name.removeprefix(PACKAGE), folder)]
-    told = f"Chapters: {', '.join(links)}." if links else "No chapter needs it."
+    told = f"Chapters: {', '.join(links)}." if links else "No chapter uses it itself."
     lines += ["", told, ""]
 
 

@@ -1,7 +1,7 @@
 """How to cite a section: a button in its heading, and beside the page what it shows.
 
-Every page leaves `_static/citations/PAGE.js` with a sentence and BibTeX for the page and each of its
-sections, by their anchors, made from CITATION.cff; `reading.js` shows them with the address.
+Every page leaves `_static/citations/PAGE.js` with a sentence and BibTeX for the page and each of
+its sections, by their anchors, made from CITATION.cff; `reading.js` shows them with the address.
 """
 
 import json
@@ -16,7 +16,9 @@ from sphinx.application import Sphinx
 
 ADDRESS = "ADDRESS"  # what reading.js puts the section's in place of
 HEADING = re.compile(r'(<a class="headerlink" href="#([^"]*)"[^>]*>[^<]*</a>)(?=</h[12]>)')
-BUTTON = '<button type="button" class="cite" data-cite="{}" aria-label="cite this section">cite</button>'
+BUTTON = (
+    '<button type="button" class="cite" data-cite="{}" aria-label="cite this section">cite</button>'
+)
 SPECIAL = re.compile(r"[&%#_]")
 
 
@@ -72,6 +74,8 @@ def write_citations(
     built = context.get("last_updated") or ""
     found = {}
     for section in doctree.findall(nodes.section):
+        if not section["ids"]:  # of a proof, which is none
+            continue
         anchor = section["ids"][0]
         first = isinstance(section.parent, nodes.document)
         number = ".".join(map(str, numbers.get("" if first else f"#{anchor}", ())))

@@ -33,9 +33,12 @@ SPELT = (
     (re.compile(r"\\tfrac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\\l([vV])ert|\\r([vV])ert"), "|"),
     (re.compile(r"\\(text|mathrm)\s*\{"), r"\\mathrm{"),
-    (re.compile(r"\\(?:text|mathrm) ?([A-Za-z])(?![A-Za-z])"), r"\\mathrm{\1}"),
+    (re.compile(r"\\(?:text|mathrm) ([A-Za-z])"), r"\\mathrm{\1}"),
     (re.compile(r"\\sqrt ?(\\[A-Za-z]+|\w)"), r"\\sqrt{\1}"),
-    (re.compile(r"\\d?frac ?(\w) ?(\w)"), r"\\frac{\1}{\2}"),
+    (re.compile(r"\\(d?frac) ?(\\[A-Za-z]+|\w)"), r"\\\1{\2}"),
+    (re.compile(r"\\(d?frac)(\{[^{}]*\}) ?(\\[A-Za-z]+|\w)"), r"\\\1\2{\3}"),
+    (re.compile(r"\\lt(?![A-Za-z])"), "<"),
+    (re.compile(r"\\gt(?![A-Za-z])"), ">"),
     (re.compile(r"\\square"), r"\\Delta"),
 )
 _parser = MathTextParser("path")

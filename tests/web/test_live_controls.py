@@ -88,7 +88,7 @@ def test_depth_one_and_two_are_hit_by_switch_slider_and_keys(visit, name):
     assert state(tab)["depth"] == "1"
 
 
-@pytest.mark.parametrize("name", ("landscape", "equation_of_state"))
+@pytest.mark.parametrize("name", ["landscape", "equation_of_state"])
 def test_the_button_says_where_it_leads(visit, name):
     tab = visit(name)
     button = tab.get_by_role("button", name="Go to")
