@@ -146,7 +146,7 @@ HEAVIEST = 900_000  # bytes of what a page loads, compressed as a server sends i
 # by how much of the window the page has moved since it was opened, before the reader did anything
 MOVED = """() => new Promise(resolve => {
   let moved = 0;
-  const add = list => list.getEntries().forEach(e => { if (!e.hadRecentInput) moved += e.value; });
+  const add = list => list.getEntries().forEach(e => { moved += e.value; });
   new PerformanceObserver(add).observe({type: "layout-shift", buffered: true});
   setTimeout(() => resolve(moved), 100);
 })"""
