@@ -15,6 +15,7 @@ from phase_utils.diagnosis.ascent import Ascent, ascend
 from phase_utils.diagnosis.blind import Blind, Reference
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.penalties import Penalty
+from phase_utils.diagnosis.progress import Progress
 from phase_utils.diagnosis.search import Search, _best
 from phase_utils.diagnosis.verdict import order_of, settled
 
@@ -120,7 +121,7 @@ def test_one_small_unit_attains_the_bound_from_above(activation, options):
     search = Search(objective, 0, False)
     assert search.layer.unit is not None
     pool = search.run(16, 150).pool
-    assert len(pool) == 4  # nothing is left to search for
+    assert len(pool) == 2  # nothing is left to search for beside the module's own weights
     best = max(pool, key=lambda r: r.gamma)
     assert pool[0] is best
     supremum = search.layer.supremum
@@ -237,6 +238,49 @@ def test_of_wide_data_only_the_best_directions_are_followed(monkeypatch):
     monkeypatch.setattr(directions, "WIDE", 0.0)
     assert bounded_of(objective).supremum == pytest.approx(whole, rel=1e-9)
     assert max(followed) <= directions.KEPT_ON
+
+
+def test_a_minimisation_that_wins_little_more_of_the_gap_ends():
+    def falls(totals, square=1.0, tolerance=1e-6):
+        progress = Progress(0.1, 2.0, 0.0, tolerance, 100)
+        ends = [progress.ended(total, square) for total in totals]
+        return ends.index(True) + 1 if True in ends else None
+
+    halving = [2.0 - 0.5 * (1 - 0.8**k) for k in range(60)]  # below the blind total of 2 at once
+    assert falls(halving) == 21  # the last ten won less than .1 of the gap
+    assert falls([2.0 - 0.01 * k for k in range(60)]) is None  # a tenth of it or more, for 100
+    small = [2.0 - 1e-5 - 1e-9 * k for k in range(60)]
+    assert falls(small) == 11
+    growing = [2.0 - 1e-9 * 1.5**k for k in range(40)]
+    assert falls(growing) is None
+    assert falls(growing, tolerance=1e-3) == 11  # what gamma does not feel
+    assert falls(growing, square=1e-4, tolerance=1e-3) is None  # it feels more where R is small
+
+
+def test_a_minimisation_that_will_not_come_below_the_blind_network_ends():
+    def falls(totals):
+        progress = Progress(0.1, 2.0, 0.0, 1e-6, 60)
+        ends = [progress.ended(total, 1.0) for total in totals]
+        return ends.index(True) + 1 if True in ends else None
+
+    assert falls([2.3] * 60) == 20  # stuck above it
+    assert falls([3.0 - 0.02 * k for k in range(45)]) is None  # on its way
+    assert falls([3.0 - 0.002 * k for k in range(45)]) == 20  # too slow for what is left
+    assert falls([2.0 + 0.2**k for k in range(45)]) == 20  # it has become the blind one
+
+
+def test_a_start_that_ended_in_a_known_state_is_not_finished_again():
+    def ascent(gamma, square, done):
+        return Ascent("own", np.zeros(1), gamma, square=square, done=done)
+
+    best = ascent(0.2, 3.0, True)
+    for other, met in [
+        (ascent(0.19995, 3.01, False), True),
+        (ascent(0.19995, 3.1, False), False),
+        (ascent(0.1995, 3.0, False), False),
+    ]:
+        assert Search._joined([best, other], 1) is met
+    assert not Search._joined([ascent(0.2, 3.0, False), ascent(0.2, 3.0, False)], 1)
 
 
 def bounded_of(objective):

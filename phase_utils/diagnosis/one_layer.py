@@ -123,14 +123,16 @@ def bounded(problem: Any, blind: Callable[[float], Array]) -> OneLayer | None:
     ) -> OneLayer | None:
         return one_layer(problem, torch.from_numpy(blind(gamma)), gamma, rows, steps)
 
-    layer = at(UNPAID)
-    if layer is None or math.isnan(layer.at) or not layer.supremum > 0:
-        return layer
-    seen: dict[float, OneLayer] = {}
+    layer = at(UNPAID, None, ROUND)
+    if layer is None:
+        return None
+    if math.isnan(layer.at) or not layer.supremum > 0:
+        return at(UNPAID, layer.rows, ROUNDS)
+    seen = {UNPAID: layer}
 
     def excess(gamma: float) -> float:
-        if gamma not in seen:
-            known = at(gamma, layer.rows, ROUND)
+        if gamma not in seen:  # from the directions that were best nearby
+            known = at(gamma, seen[min(seen, key=lambda k: abs(k - gamma))].rows, ROUND)
             if known is None:
                 raise _Beyond
             seen[gamma] = known
@@ -148,7 +150,7 @@ def bounded(problem: Any, blind: Callable[[float], Array]) -> OneLayer | None:
         if above == math.inf:
             return None
         root = float(brentq(excess, gamma, above, rtol=1e-9))
-        end = at(root, layer.rows)
+        end = at(root, seen[min(seen, key=lambda k: abs(k - root))].rows, ROUNDS)
     except _Beyond:
         return None
     return end and replace(end, supremum=float(max(root, end.supremum)))
