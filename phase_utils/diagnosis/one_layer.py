@@ -13,7 +13,8 @@ makes g that of the best blind network at gamma, c_0. Its stationarity, E[g] = -
 E[g].(c - c_0) + gamma (|c|^2 - |c_0|^2) into gamma |c - c_0|^2 >= 0, so that the bound is the
 largest root of S(gamma) = gamma, S the supremum at this g. Constant hidden units u h(b) of the
 blind network are allowed for where E[g].u h(b) + gamma (|u|^2 + b^2) <= 0, as holds with equality
-for homogeneous h.
+for homogeneous h. Where E[g] = 0 at c_0 = 0, as in classes of equal size, no constant output is of
+use, and h(0) may be what it likes.
 """
 
 import math
@@ -123,16 +124,14 @@ def bounded(problem: Any, blind: Callable[[float], Array]) -> OneLayer | None:
     ) -> OneLayer | None:
         return one_layer(problem, torch.from_numpy(blind(gamma)), gamma, rows, steps)
 
-    layer = at(UNPAID, None, ROUND)
-    if layer is None:
-        return None
-    if math.isnan(layer.at) or not layer.supremum > 0:
-        return at(UNPAID, layer.rows, ROUNDS)
-    seen = {UNPAID: layer}
+    layer = at(UNPAID)
+    if layer is None or math.isnan(layer.at) or not layer.supremum > 0:
+        return layer
+    seen: dict[float, OneLayer] = {}
 
     def excess(gamma: float) -> float:
-        if gamma not in seen:  # from the directions that were best nearby
-            known = at(gamma, seen[min(seen, key=lambda k: abs(k - gamma))].rows, ROUND)
+        if gamma not in seen:
+            known = at(gamma, layer.rows, ROUND)
             if known is None:
                 raise _Beyond
             seen[gamma] = known
@@ -150,7 +149,7 @@ def bounded(problem: Any, blind: Callable[[float], Array]) -> OneLayer | None:
         if above == math.inf:
             return None
         root = float(brentq(excess, gamma, above, rtol=1e-9))
-        end = at(root, seen[min(seen, key=lambda k: abs(k - root))].rows, ROUNDS)
+        end = at(root, layer.rows)
     except _Beyond:
         return None
     return end and replace(end, supremum=float(max(root, end.supremum)))
@@ -186,8 +185,12 @@ def one_layer(
         if not best_constant:
             return None  # the constant is not the best one: the loss has no minimum there
         g = g - g.mean(0)  # zero at the best constant
-    elif free or float(activation(torch.zeros(1, dtype=torch.float64)).abs()) > 0:
+    elif free:
         return None  # a constant output can still be learned
+    elif float(activation(torch.zeros(1, dtype=torch.float64)).abs()) > 0:
+        if not best_constant:
+            return None  # the same, by units without input
+        g = g - g.mean(0)
     elif gamma is None:
         if layers.output and not best_constant:
             return None

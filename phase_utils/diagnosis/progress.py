@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 WINDOW = 10  # iterations over which it is seen how fast the total falls
-ENOUGH = 0.1  # share of what lies below the blind network, won in a window: the rest is small
+ENOUGH = 0.03  # share of what lies below the blind network, won in a window: the rest is small
 PATIENCE, PATIENT = 20, 3  # iterations, and parts of all, before one above it is given up
 HOPE = 3.0  # times its present speed that it may still fall
 SHARE = 0.1  # of the step of gamma that is resolved
