@@ -86,7 +86,7 @@ def ascend(
     """
     structured = objective.penalty.function is None
     floor = max(1e2 * objective.rounding, 1e-6 if objective.draws else 0.0)
-    weights, fails = run.weights, 0
+    weights, fails, free = run.weights, 0, not objective.decays.all()
     for step in range(steps):
         blind = reference.at(gamma)
         loss, square = objective.values(weights)
@@ -97,7 +97,7 @@ def ascend(
             gamma,
             iterations=iterations,
             scale=scale,
-            progress=Progress(gamma, blind.value, blind.square, tolerance, iterations),
+            progress=Progress(gamma, blind.value, blind.square, tolerance, iterations, free),
         )
         if not structured:
             found, loss, square = _snapped(objective, found, loss, square, gamma, iterations, scale)

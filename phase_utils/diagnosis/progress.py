@@ -19,7 +19,8 @@ class Progress:
     gamma that it buys. More of it is of no use where that step would hardly change.
 
     value, square : of the blind network; tolerance : relative step of gamma that is resolved;
-    iterations : most that there are.
+    iterations : most that there are; free : whether something does not decay. It may grow without
+    end, slowly, so that only what gamma does not feel is left.
     """
 
     gamma: float
@@ -27,6 +28,7 @@ class Progress:
     square: float
     tolerance: float
     iterations: int
+    free: bool = False
     totals: list[float] = field(default_factory=list)
 
     def ended(self, total: float, square: float) -> bool:
@@ -38,7 +40,7 @@ class Progress:
         below = self.value - total
         if below > ROUNDING * abs(self.value):
             resolved = SHARE * self.tolerance * self.gamma * abs(square - self.square)
-            return won < max(ENOUGH * below, resolved)
+            return won < max(0.0 if self.free else ENOUGH * below, resolved)
         if len(self.totals) < max(PATIENCE, self.iterations // PATIENT):
             return False
         left = max(self.iterations - len(self.totals), 0)
