@@ -21,11 +21,11 @@ RESIZED = (0, 2, 5, 10, 20)  # steps after which sizes of tensors are tried
 LOG_SIZE = 9.0  # largest change of the log of the size of a tensor at a time
 CUTS = (1e-2, 1e-3, 1e-4)  # shares of the largest weight below which kinked penalties go to zero
 ROUGH = 1e-5  # change of the log of the bound at which sizes are good enough
-DONE = 1e-5  # relative step of gamma from which an ascent is at its end
+AT_ITS_END = 1e-5  # relative step of gamma from which an ascent is at its end
 LEAPED = 2  # steps after which an ascent goes on from where others have come to
-LEAST = 0.01  # of the best gamma, below which nothing is looked for
+FAR_BELOW = 0.01  # of the best gamma, below which nothing is looked for
 REACHED = 0.95  # of the best gamma, to which other starts leap
-MISSING = 0.1  # of what an ascent is behind the best: a smaller step will not get it there
+STILL_BEHIND = 0.1  # of what an ascent is behind the best: a smaller step will not get it there
 LEAP = 100.0  # factor in gamma that sizes alone win only where nothing bounds them
 ENDLESS = 1e6  # times the first gamma: there is no end
 
@@ -109,7 +109,7 @@ def ascend(
         elif missed:
             fails += 1
             gamma /= 5
-            if fails > 3 or gamma < LEAST * known:
+            if fails > 3 or gamma < FAR_BELOW * known:
                 break
             continue
         tie = _tie(objective, blind, gamma, loss, square)
@@ -133,7 +133,7 @@ def ascend(
         gain = there.value - level * there.square - best.loss
         far = new > ENDLESS * run.first
         gone = run.runaway or not math.isfinite(new) or far
-        ended = gone or new - gamma < max(tolerance * new, MISSING * (known - new))
+        ended = gone or new - gamma < max(tolerance * new, STILL_BEHIND * (known - new))
         ended = ended or (missed and new <= known)
         run = replace(
             run,
@@ -143,7 +143,7 @@ def ascend(
             gain=gain,
             path=(*run.path, (new, beyond, gain)),
             lines=(*run.lines, (best.loss, best.square)),
-            done=run.done or gone or new - gamma < DONE * new,
+            done=run.done or gone or new - gamma < AT_ITS_END * new,
         )
         if ended:
             break

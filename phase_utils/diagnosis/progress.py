@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-WINDOW = 10  # iterations over which it is seen how fast the total falls
-ENOUGH = 0.03  # share of what lies below the blind network, won in a window: the rest is small
-PATIENCE, PATIENT = 20, 3  # iterations, and parts of all, before one above it is given up
+RECENT = 10  # iterations over which it is seen how fast the total falls
+LITTLE = 0.03  # share of what lies below the blind network, won in a window: the rest is small
+AT_LEAST, PATIENT = 20, 3  # iterations, and parts of all, before one above it is given up
 HOPE = 3.0  # times its present speed that it may still fall
-SHARE = 0.1  # of the step of gamma that is resolved
-NOTHING = 1e-9  # of the blind total, above it: the state has become the blind one
-ROUNDING = 1e-12  # of the blind total, below it: nothing was won
+RESOLVED = 0.1  # of that step of gamma, which a window must win
+BLIND_ALREADY = 1e-9  # of the blind total, above it: the state has become the blind one
+NOTHING_WON = 1e-12  # of the blind total, below it: nothing was won
 
 
 @dataclass
@@ -34,14 +34,14 @@ class Progress:
     def ended(self, total: float, square: float) -> bool:
         """Whether to stop at the lowest total so far, one more iteration later, and its R."""
         self.totals.append(total)
-        if len(self.totals) <= WINDOW:
+        if len(self.totals) <= RECENT:
             return False
-        won = self.totals[-1 - WINDOW] - total
+        won = self.totals[-1 - RECENT] - total
         below = self.value - total
-        if below > ROUNDING * abs(self.value):
-            resolved = SHARE * self.tolerance * self.gamma * abs(square - self.square)
-            return won < max(0.0 if self.free else ENOUGH * below, resolved)
-        if len(self.totals) < max(PATIENCE, self.iterations // PATIENT):
+        if below > NOTHING_WON * abs(self.value):
+            resolved = RESOLVED * self.tolerance * self.gamma * abs(square - self.square)
+            return won < max(0.0 if self.free else LITTLE * below, resolved)
+        if len(self.totals) < max(AT_LEAST, self.iterations // PATIENT):
             return False
         left = max(self.iterations - len(self.totals), 0)
-        return HOPE * won * left / WINDOW < -below or -below < NOTHING * abs(self.value)
+        return HOPE * won * left / RECENT < -below or -below < BLIND_ALREADY * abs(self.value)

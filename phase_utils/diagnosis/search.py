@@ -23,8 +23,10 @@ SHORT, SHORT_STEPS = 40, 5  # iterations and steps of the first round, in which 
 FINISHED = 4  # starts that are finished, besides the best of each kind
 # relative steps of gamma at which a first round, a start, and the best one end
 LOOSELY, ROUGHLY, FINELY = 3e-4, 1e-5, 1e-6
-SAME = 0.01  # relative distance of R, and NEAR of gamma, at which two starts have met in one state
-ENOUGH = 2  # starts where the bounds from below and above have met: the known one and the own
+ONE_STATE = (
+    0.01  # relative distance of R, and NEAR of gamma, at which two starts have met in one state
+)
+MET_BY = 2  # starts where the bounds from below and above have met: the known one and the own
 LARGE = 2e7  # samples times weights above which starts are screened on a part of the samples
 LARGE_INPUTS = 1e7  # samples times inputs above which no bound from above is looked for
 SLOW = 60.0  # seconds from which a call shows its progress unasked
@@ -76,7 +78,7 @@ class Search:
                 bar = self._bar(len(pool), time.perf_counter() - begun)
             if bar is not None:
                 bar.update()
-            if i + 1 >= ENOUGH and self._met(pool):
+            if i + 1 >= MET_BY and self._met(pool):
                 pool = pool[: i + 1]
                 break
         for i in _best(pool):
@@ -115,7 +117,7 @@ class Search:
         return any(
             other.done
             and run.gamma > (1 - NEAR) * other.gamma
-            and abs(run.square - other.square) < SAME * other.square
+            and abs(run.square - other.square) < ONE_STATE * other.square
             for other in pool
         )
 
