@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import nbformat
 import pytest
 from in_browser import DESKTOP, PHONE, missing
 
@@ -299,6 +300,25 @@ def test_live_figures_wait_for_nothing(name):
     for tag in re.findall("<script[^>]*mathjax[^>]*>", text):
         assert "defer" in tag
         assert '"startup": {"typeset": false}' in text  # which reading.js does, a few at a time
+
+
+def test_offered_notebooks_are_whole_in_any_viewer():
+    """What VS Code and JupyterLab show of a notebook that no kernel has opened."""
+    be_built()
+    found = {path.name: path for path in (HTML / "_sources" / "notebooks").glob("*.ipynb")}
+    assert len(found) == len([name for name in PAGES if name.startswith("notebooks/")])
+    for path in found.values():
+        nb = nbformat.read(path, as_version=4)
+        nbformat.validate(nb)
+        assert nb.metadata.kernelspec.language == nb.metadata.language_info.name == "python"
+        kinds = [set(o.get("data", {})) for c in nb.cells for o in c.get("outputs", [])]
+        for mimes in filter(None, kinds):
+            assert "text/plain" in mimes and not any("widget" in mime for mime in mimes)
+            # an image, where SVG is not trusted
+            assert "image/svg+xml" not in mimes or "image/png" in mimes
+        words = "\n".join(c.source for c in nb.cells if c.cell_type == "markdown")
+        assert set(re.findall(r"\]\(([^)]*\.ipynb)\)", words)) <= set(found) - {path.name}
+        assert not re.search(r"\{[\w:]+\}`", words)  # no role of MyST is left
 
 
 def test_a_section_says_how_it_is_cited(tab):
