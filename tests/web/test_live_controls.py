@@ -102,6 +102,22 @@ def test_depth_one_and_two_are_hit_by_switch_slider_and_keys(visit, name):
     assert state(tab)["depth"] == "1"
 
 
+@pytest.mark.parametrize("name", ["landscape", "equation_of_state"])
+def test_the_button_says_where_it_leads(visit, name):
+    tab = visit(name)
+    button = tab.get_by_role("button", name="Go to")
+    for depth, words, mark in (
+        ("1", "the critical point", "critical point"),
+        ("2", "coexistence", "coexistence"),
+    ):
+        tab.get_by_role("radio", name=depth, exact=True).check()
+        assert button.inner_text() == f"Go to {words}"
+        button.click()
+        assert state(tab)["gamma"].endswith(f", {mark}")
+    tab.get_by_role("radio", name="0", exact=True).check()
+    assert button.is_disabled()
+
+
 @pytest.mark.parametrize("name", LINEAR)
 def test_coexistence_and_spinodal_are_hit_exactly(visit, name):
     tab = visit(name)
