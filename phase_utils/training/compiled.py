@@ -23,18 +23,18 @@ from phase_utils.training.minimisers import STATUS
 from phase_utils.training.networks import LinearNetwork
 from phase_utils.training.settings import Settings
 
-MODULES = {"lbfgs": "kernels", "adam": "lanes", "sgd": "lanes"}
+COMPILED_IN = {"lbfgs": "kernels", "adam": "lanes", "sgd": "lanes"}
 ROWS, SHARES = 16, 4  # that a thread takes at a time, and how many times those of "lanes"
 WIDEST = 128  # layer, above which the matrix products of torch are faster
 WORK = 2**29  # products that a call is about to compute: some tenths of a second
-Run = Callable[[range, Event], None]  # trains rows, unless it is to stop
+Trainer = Callable[[range, Event], None]  # trains rows, unless it is to stop
 
 
 @functools.cache
 def kernels(method: str) -> Any:
     """The compiled functions; None without numba, or without a folder to keep them."""
     try:
-        return importlib.import_module(f"phase_utils.training.{MODULES[method]}")
+        return importlib.import_module(f"phase_utils.training.{COMPILED_IN[method]}")
     except (ImportError, RuntimeError):
         return None
 
@@ -43,7 +43,7 @@ def suits(problem: Any, settings: Settings, x: Tensor) -> bool:
     """Whether the compiled functions can train this problem, and fast."""
     if type(problem) is not LinearNetwork or x.device.type != "cpu":
         return False
-    if settings.method not in MODULES:
+    if settings.method not in COMPILED_IN:
         return False
     sizes = [*problem.widths] if any(problem.noises) else []
     sizes += [problem.moments.d] if settings.method != "lbfgs" else []
@@ -79,7 +79,7 @@ def minimise(
 
 def alone(
     network: layout.Network, settings: Settings, dtype: torch.dtype, batch: layout.Batch
-) -> Run:
+) -> Trainer:
     """L-BFGS of one row after another."""
     descend, rules = kernels("lbfgs").descend, layout.rules_of(settings, dtype)
 
@@ -98,7 +98,7 @@ def alone(
 
 def side_by_side(
     network: layout.Network, settings: Settings, dtype: torch.dtype, batch: layout.Batch
-) -> tuple[Run, int]:
+) -> tuple[Trainer, int]:
     """Adam or gradient descent of as many rows at a time as a vector has numbers, and how many."""
     compiled, pace = kernels(settings.method), layout.pace_of(settings, dtype)
     lanes = compiled.BYTES // batch.x.itemsize

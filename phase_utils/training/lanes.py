@@ -19,17 +19,17 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, models, overload, register_model
 
-from phase_utils.training.layout import Batch, Block, Network, Pace
+from phase_utils.training.layout import Abreast, Batch, Network, Pace
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Compilable = TypeVar("Compilable", bound=Callable[..., Any])
 FEATURES = cpu_target.target_context.codegen().magic_tuple()[2]  # of the processor
 BYTES = 64 if "+avx512f" in FEATURES else 32  # of a vector register, or of two
 TALL, BROAD = 4, 2  # rows and columns of a product that are summed at a time, in registers
-NOTHING = 1e-30  # of one
+FORGOTTEN = 1e-30  # of one
 FUSED = ("contract",)  # a product and a sum may be rounded once; nothing else is free
 
 
-def kernel(function: Function, called: bool = False) -> Function:
+def kernel(function: Compilable, called: bool = False) -> Compilable:
     """Compile at the first call, and keep the result on disk; RuntimeError without a folder.
 
     What is `called` from Python, and not from kernels alone, takes longer to compile.
@@ -283,7 +283,7 @@ def product(out: Any, left: Any, right: Any, how: How) -> None:
 
 
 @kernel
-def noise_free(net: Network, state: Block, out: Any) -> None:
+def noise_free(net: Network, state: Abreast, out: Any) -> None:
     """Data loss and gradient; they are written."""
     x, sizes, at, k, d = state.x, net.sizes, net.at, net.sizes[-1], net.sizes[0]
     depth = len(sizes) - 2
@@ -323,7 +323,7 @@ def louder(m: Any, noise: float) -> None:
 
 
 @kernel
-def noisy(net: Network, state: Block, out: Any) -> None:
+def noisy(net: Network, state: Abreast, out: Any) -> None:
     """Data loss and gradient by second moments M and sensitivities S; they are written."""
     x, sizes, at, k, noises = state.x, net.sizes, net.at, net.sizes[-1], net.noises
     depth, two = len(sizes) - 2, alike(x, 2.0)
@@ -393,7 +393,7 @@ def noisy(net: Network, state: Block, out: Any) -> None:
 
 
 @kernel
-def move(net: Network, pace: Pace, state: Block) -> None:
+def move(net: Network, pace: Pace, state: Abreast) -> None:
     """One step of every network."""
     x, g, first, second = state.x, state.g, state.first, state.second
     kept, faded = alike(x, pace.momentum), alike(x, 1 - pace.momentum)
@@ -403,8 +403,8 @@ def move(net: Network, pace: Pace, state: Block) -> None:
         for lane in range(x.shape[1]):
             bias, square_bias = state.bias[lane], state.square_bias[lane]
             # zero before numbers so small that processors are slow with them
-            state.bias[lane] = bias = bias * pace.momentum if bias > NOTHING else 0.0
-            square_bias = square_bias * pace.square_kept if square_bias > NOTHING else 0.0
+            state.bias[lane] = bias = bias * pace.momentum if bias > FORGOTTEN else 0.0
+            square_bias = square_bias * pace.square_kept if square_bias > FORGOTTEN else 0.0
             state.square_bias[lane] = square_bias
             state.step[0, lane] = state.rate[0, lane] / (1 - bias)
             state.step[1, lane] = 1 / np.sqrt(1 - square_bias)
@@ -428,7 +428,7 @@ def move(net: Network, pace: Pace, state: Block) -> None:
 
 
 @kernel
-def measure(net: Network, state: Block, lane: int) -> None:
+def measure(net: Network, state: Abreast, lane: int) -> None:
     """Loss, with decay, and norms of weights, gradient and first moments of a network."""
     real, f = state.x.dtype.type, float(state.loss[0, lane])
     size = steepness = speed = 0.0
@@ -445,7 +445,7 @@ def measure(net: Network, state: Block, lane: int) -> None:
 
 
 @kernel
-def judged(pace: Pace, state: Block, lane: int) -> int:
+def judged(pace: Pace, state: Abreast, lane: int) -> int:
     """Status code of a network."""
     f, size, norm_g = state.f[lane], state.size[lane], state.steepness[lane]
     if not (np.isfinite(f) and np.isfinite(norm_g)) or size > state.farthest[lane]:
@@ -456,7 +456,7 @@ def judged(pace: Pace, state: Block, lane: int) -> int:
 
 
 @kernel
-def begun(net: Network, pace: Pace, state: Block, lane: int) -> int:
+def begun(net: Network, pace: Pace, state: Abreast, lane: int) -> int:
     """Note what a network starts from; return its status code."""
     unit = abs(float(state.x.dtype.type(net.Eyy)))
     state.unit[lane] = unit if unit > 0 else abs(state.f[lane])
@@ -468,7 +468,7 @@ def begun(net: Network, pace: Pace, state: Block, lane: int) -> int:
 
 
 @kernel
-def exchange(state: Block, lane: int, row: int, out: Batch) -> None:
+def exchange(state: Abreast, lane: int, row: int, out: Batch) -> None:
     """Let the network of a row into a lane; for row -1 none, which is one of zeros."""
     state.row[lane], state.age[lane] = row, 0
     state.gamma[0, lane] = out.gamma[row] if row >= 0 else 0
@@ -480,7 +480,7 @@ def exchange(state: Block, lane: int, row: int, out: Batch) -> None:
 
 
 @functools.partial(kernel, called=True)
-def descend(net: Network, pace: Pace, state: Block, out: Batch, most: int) -> bool:
+def descend(net: Network, pace: Pace, state: Abreast, out: Batch, most: int) -> bool:
     """Take about so many steps with every network of the block; whether there are more to take."""
     lanes, count = range(state.x.shape[1]), 0
     while True:

@@ -106,7 +106,7 @@ class Pace(NamedTuple):
     nonfinite: int
 
 
-class Block(NamedTuple):
+class Abreast(NamedTuple):
     """Networks that train together, one in each lane: arrays (., lanes), the last axis theirs."""
 
     x: Any
@@ -230,7 +230,7 @@ def pace_of(settings: Settings, dtype: torch.dtype) -> Pace:
     )
 
 
-def block_for(network: Network, lanes: int, dtype: Any) -> Block:
+def block_for(network: Network, lanes: int, dtype: Any) -> Abreast:
     """Room for one network in each lane, and none in it yet."""
     sizes, P, k = network.sizes, int(network.at[-1]), int(network.sizes[-1])
     noisy, neurons = int(network.noisy), int(network.neurons_at[-1])
@@ -249,7 +249,7 @@ def block_for(network: Network, lanes: int, dtype: Any) -> Block:
     made = {name: _aligned((*count, lanes), dtype) for name, count in counts.items()}
     made["correlation"][: network.Exy.size] = -2 * network.Exy.reshape(-1, 1)
     doubles = "bias", "square_bias", "f", "size", "steepness", "speed", "unit", "farthest"
-    return Block(
+    return Abreast(
         **made,
         **{name: np.zeros(lanes) for name in doubles},
         row=np.full(lanes, -1),
