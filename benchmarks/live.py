@@ -11,6 +11,7 @@ The CPU time is that of the page's main thread and counts painting, too.
 """
 
 import argparse
+import re
 import shutil
 import statistics
 import sys
@@ -44,6 +45,8 @@ MOVE = """async (place) => {
   await new Promise(requestAnimationFrame);
   return spent;
 }"""
+# of one figure in a built page; the frame stands in it once
+SCRIPTS = re.compile(r"(?:<script[^>]*>(?:(?!</script>).)*\bpuLive\b.*?</script>\s*){1,2}", re.S)
 PLACES = [250 + 500 * (0.382 * i % 1) for i in range(30)]
 
 
@@ -51,13 +54,9 @@ def with_scripts_of_today(page: str) -> str:
     """The page with the frame and the figures' scripts of this package."""
     first = page.index('<div class="pu-live"')
     name = page[first:].split('data-live="', 1)[1].split('"', 1)[0]
-    start = page.index('<script type="module">', first)
-    end = page.index("</script>", start) + len("</script>")
     both = "\n".join(map(live_scripts.element, (live_scripts.frame(), live_scripts.script(name))))
-    again = '\n<script type="module">'
-    if page[end:].startswith(again):  # the frame stood before it
-        end = page.index("</script>", end) + len("</script>")
-    return page[:start] + both + page[end:]
+    built = SCRIPTS.search(page, first)
+    return page[: built.start()] + both + page[built.end() :]
 
 
 def measured(tabs: Mapping[str, Any], rounds: int) -> dict[str, tuple[list[float], list[float]]]:

@@ -24,7 +24,7 @@ def html(name):
 
 def scripts(html):
     """The scripts of a figure's page: the frame of all figures, and its own."""
-    return re.findall(r'<script type="module">(.*?)</script>', html, re.DOTALL)
+    return re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
 
 
 @contextmanager

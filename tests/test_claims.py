@@ -166,8 +166,6 @@ ONE, MANY = 0.3, np.linspace(0.1, 1.3, 13)
         (MANY[::2], MANY[::2]),
         (torch.from_numpy(MANY), MANY),
         ([ONE, 0.0], (ONE, 0.0)),
-        (MANY, MANY.copy()),  # so many fractions agree to the last bit only by one expression
-        (list(MANY), [1 * value for value in MANY]),
     ],
 )
 def test_a_value_is_not_compared_with_itself(ledger, measured, expected):
@@ -176,14 +174,12 @@ def test_a_value_is_not_compared_with_itself(ledger, measured, expected):
     assert ledger.results == []
 
 
-def test_what_is_exact_or_interleaved_is_no_comparison_with_itself(ledger):
+def test_what_is_equal_or_interleaved_is_no_comparison_with_itself(ledger):
     pairs = np.array([MANY, MANY * (1 + 1e-12)]).T
-    whole = np.arange(20.0)
     for measured, expected in (
         (pairs[:, 0], pairs[:, 1]),  # one array, no common memory
-        (MANY[:7], MANY[:7].copy()),  # few
-        (whole, whole.copy()),  # whole numbers
-        (np.full(20, ONE), np.full(20, ONE)),  # one fraction
+        (MANY, MANY.copy()),  # two routes that round alike, as some processors make them
+        (np.full(20, ONE), np.full(20, ONE)),
         (MANY, np.nextafter(MANY, 2)),
         (True, True),
         ("first", "first"),

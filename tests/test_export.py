@@ -151,6 +151,23 @@ def test_markdown(source, expected):
     assert expected in converted(source)
 
 
+def test_a_reference_leads_to_a_chapter_that_lies_beside():
+    source = (
+        "{doc}`/notebooks/05_depth_one`, {doc}`it </notebooks/05_depth_one>`, {eq}`eq-05-root`,\n"
+        "[there](05_depth_one.md#root), {eq}`eq-06-gap`, {term}`spinodal`, {eq}`eq-07-own`\n\n"
+        "```{math}\n:label: eq-07-own\nx\n```"
+    )
+    nb = new_notebook(cells=[new_markdown_cell(source)])
+    alone, linked = (
+        export.readable(nb, beside=beside).cells[0].source for beside in ((), ("05_depth_one",))
+    )
+    to = "(05_depth_one.ipynb)"
+    words = "[depth one (chapter 5)]", "[it]", "[root (chapter 5)]", "[there]"
+    first, _, rest = linked.partition("gap (chapter 6), spinodal, (1)")
+    assert first.replace(",\n", ", ") == "".join(f"{shown}{to}, " for shown in words)
+    assert "ipynb" not in rest and "](" not in alone
+
+
 def test_numbers_go_on_from_cell_to_cell():
     first = "{prf:ref}`thm-b`\n\n```{prf:theorem}\n:label: thm-a\n\nA.\n```"
     second = "```{prf:lemma}\nL.\n```\n\n```{prf:theorem} B\n:label: thm-b\n\nB.\n```"

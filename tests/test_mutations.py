@@ -163,6 +163,7 @@ NO_FORMULAS = {
     ("11_collapse_self_supervised", "weak_share"): "of a trained network: alive or dead",
     ("12_collapse_vae", "linear_theory"): "told beside a record: test_records holds it",
     ("12_collapse_vae", "of_record"): "a sentence, or that there is none",
+    ("12_collapse_vae", "best_rare"): "where it is zero is claimed, not its height",
     ("12_collapse_vae", "told"): "sentences of numbers that are recorded",
     ("12_collapse_vae", "told_of_window"): "a sentence of numbers that are recorded",
     ("15_removing_the_trivial_phase", "best_of_three"): "the order is compared, and where it is",
@@ -180,6 +181,7 @@ NO_FORMULAS = {
     ("17_adamw", "at"): "what adamw_fade returned, compared with training at 20 %",
     ("17_adamw", "decay_at"): "reads what is measured and what is expected",
     ("17_adamw", "raised"): "trained networks, compared at 20 %",
+    ("17_adamw", "attempted"): "trained networks, dead or alive, and a power",
     ("17_adamw", "remembered"): "only whether it changes is claimed",
 }
 # of which only the exponent is claimed: that is made wrong

@@ -11,11 +11,13 @@ import in_process
 import numpy as np
 import pytest
 import tables
+from matplotlib.text import Text
 
 import phase_utils as pu
 from phase_utils import chapters
 
 LONG = pytest.mark.scheduled
+FORMULA = r"$\no$"  # in the name of a file, which Matplotlib would take for a formula, and refuse
 NAMES = chapters.names()
 PARAMETERS = {name: {p.name: p for p in chapters.find(name).parameters} for name in NAMES}
 PAIRS = [name for name in NAMES if "compare_target" in PARAMETERS[name]]
@@ -34,17 +36,26 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def failing(chapter, monkeypatch, **parameters):
-    """The claims that fail with the tables that the parameters name."""
+    """The claims that fail with the tables that the parameters name, and names read as formulas."""
     for role, label in (("data", "target"), ("compare", "compare_target")):
         if parameters.get(role) in tables.KINDS:
             kind = parameters[role]
-            parameters[role] = tables.write(f"{kind}.csv", kind)
+            parameters[role] = tables.write(rf"{kind} {FORMULA}.csv", kind)
             parameters[label] = "y"
     if "compare" in PARAMETERS[chapter]:
         parameters.setdefault("compare", "none")
+    drawn = written(monkeypatch)
     results = in_process.run(in_process.source(chapter, **parameters), monkeypatch)
     assert results
-    return [result["text"] for result in results if result["state"] == "fail"]
+    failed = [result["text"] for result in results if result["state"] == "fail"]
+    return failed + [text for text in drawn if FORMULA in text]
+
+
+def written(monkeypatch):
+    """The texts of all figures drawn from now on."""
+    texts, set_text = [], Text.set_text
+    monkeypatch.setattr(Text, "set_text", lambda self, s: texts.append(str(s)) or set_text(self, s))
+    return texts
 
 
 @pytest.mark.parametrize(("data", "compare"), [("one", "spread"), ("silent", "tiny")])

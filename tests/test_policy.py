@@ -29,8 +29,8 @@ PAGE = f"""<!DOCTYPE html>
 <article class="bd-article">
 <p onclick="alert(1)">text</p>
 <script>alert(2)</script>
-<script type="module">{LIVE}</script>
-<script type="module">{LIVE}alert(3)</script>
+<script>{LIVE}</script>
+<script>{LIVE}alert(3)</script>
 </article>
 <script>
 after()

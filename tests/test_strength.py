@@ -7,6 +7,7 @@ listed with a reason; the list may only get shorter. Each claim compares a numbe
 """
 
 import ast
+import copy
 import json
 import re
 from collections import defaultdict
@@ -96,6 +97,78 @@ def test_no_claim_rests_on_answers_alone(name):
 )
 def test_what_is_strong(line, fails):
     assert strong(line) == fails
+
+
+UNWRAPPED = ("array", "asarray", "copy", "detach", "float", "list", "numpy", "tuple")
+
+
+class Expanded(ast.NodeTransformer):
+    """Puts in place of a name what it is assigned once, and of a copy what is copied."""
+
+    def __init__(self, assigned):
+        self.assigned = assigned
+
+    def visit_Name(self, node):
+        value = self.assigned.get(node.id)
+        return (
+            node
+            if value is None
+            else Expanded(self.assigned | {node.id: None}).visit(copy.deepcopy(value))
+        )
+
+    def visit_Call(self, node):
+        node = self.generic_visit(node)
+        match node:
+            case ast.Call(func=ast.Attribute(attr=name, value=ast.Name("np")), args=[one]):
+                return one if name in UNWRAPPED else node
+            case ast.Call(func=ast.Name(id=name), args=[one]) if name in UNWRAPPED:
+                return one
+            case ast.Call(func=ast.Attribute(attr=name, value=one), args=[]) if name in UNWRAPPED:
+                return one
+        return node
+
+
+def twins(code):
+    """The claims of checks whose two sides are one expression, however it is stored."""
+    tree = ast.parse(code)
+    assigned = {}
+    stored = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and type(n.ctx) is ast.Store]
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if stored.count(name) == 1:
+                assigned[name] = value
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "ledger.check":
+            sides = {k.arg: k.value for k in node.keywords if k.arg in ("measured", "expected")}
+            left, right = (
+                ast.dump(Expanded(assigned).visit(copy.deepcopy(side))) for side in sides.values()
+            )
+            if left == right:
+                found.append(ast.unparse(node.args[0]))
+    return found
+
+
+@pytest.mark.parametrize("name", chapters.names())
+def test_no_check_compares_an_expression_with_itself(name):
+    assert twins(in_process.source(name)) == []
+
+
+@pytest.mark.parametrize(
+    ("sides", "found"),
+    [
+        ("measured=f(x), expected=f(x)", True),
+        ("measured=once, expected=np.array(f(x))", True),
+        ("measured=once.copy(), expected=list(f(x))", True),
+        ("measured=again, expected=once", True),
+        ("measured=f(x), expected=f(y)", False),
+        ("measured=twice, expected=f(x)", False),
+        ("measured=once, expected=g(x)", False),
+    ],
+)
+def test_what_is_one_expression(sides, found):
+    code = f"once = f(x)\nagain = once\ntwice = f(x)\ntwice = 2\nledger.check('a', {sides})"
+    assert twins(code) == (["'a'"] if found else [])
 
 
 @pytest.mark.parametrize("name", chapters.names())

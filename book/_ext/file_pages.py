@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 
 FOLDER = "_static/beside"
 MAIN = re.compile(r"<main\b.*?</main>", re.S)
-UNREAD = re.compile(r"<(script|style|svg)\b.*?</\1>|<a class=\"headerlink\".*?</a>", re.S)
+UNREAD = re.compile(r"<(script|style|svg|button)\b.*?</\1>|<a class=\"headerlink\".*?</a>", re.S)
 TAG = re.compile(r"<(\w+)\b[^>]*?(?:(\sid=\"[^\"]*\")[^>]*)?>")
 
 

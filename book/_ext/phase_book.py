@@ -1,10 +1,11 @@
 """What this book adds to Jupyter Book: a cache that is never stale and loses nothing, MathJax
 of its own, and chapters that carry the number of their file.
 
-Generated pages have modules of their own, `previews` writes what links show, `execute_ahead`
-executes chapters side by side, `take_away` offers notebooks, `print_pages` makes the book in print,
-`live_pages` puts live figures into plain pages, `edition_pages` tells how other data fare,
-`search_pages` says what the search reads, `light_pages` takes from pages what they do not use,
+Generated pages have modules of their own, `previews` writes what links show, `cite_pages` how
+sections are cited, `execute_ahead` executes chapters side by side, `take_away` offers notebooks,
+`print_pages` makes the book in print, `live_pages` puts live figures into plain pages,
+`edition_pages` tells how other data fare, `search_pages` says what the search reads,
+`formula_sizes` keeps formulas their room, `light_pages` takes from pages what they do not use,
 `file_pages` lays beside pages what they cannot fetch where they are opened as files, `policy_pages`
 states which scripts they run; all are set up here.
 """
@@ -21,10 +22,12 @@ from typing import Any
 import api_pages
 import benchmark_pages
 import calculator_pages
+import cite_pages
 import claim_pages
 import edition_pages
 import execute_ahead
 import file_pages
+import formula_sizes
 import guide_pages
 import light_pages
 import live_pages
@@ -171,12 +174,14 @@ def setup(app: Sphinx) -> dict[str, Any]:
         guide_pages,
         api_pages,
         previews,
+        cite_pages,
         execute_ahead,
         take_away,
         print_pages,
         live_pages,
         edition_pages,
         search_pages,
+        formula_sizes,
         light_pages,
         file_pages,
         policy_pages,

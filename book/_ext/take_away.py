@@ -96,7 +96,8 @@ def published(executed: Path, repository: Repository | None) -> NotebookNode:
     values = executed.with_suffix(".glue.json")
     glued = json.loads(values.read_text(encoding="utf-8")) if values.is_file() else {}
     nb = nbformat.read(executed, as_version=4)
-    nb = export.readable(nb, {name: output["data"] for name, output in glued.items()})
+    others = [path.stem for path in executed.parent.glob("[0-9]*.ipynb") if path != executed]
+    nb = export.readable(nb, {name: output["data"] for name, output in glued.items()}, others)
     nb = export.untrusted(nb)
     for cell in nb.cells:
         for output in cell.get("outputs", []):

@@ -1,7 +1,7 @@
 // Aids to reading, without the network. A link to a term, a theorem, an equation, a work or a claim
 // shows what it leads to, under the pointer and with the keyboard; Escape closes it. What is wider than
 // the page can be scrolled with the keyboard; a figure that a narrow page has made smaller opens at its
-// own size. Paper is white in the dark theme too. And where the page
+// own size. A section says how it is cited. Paper is white in the dark theme too. And where the page
 // was opened as a file, what it may not fetch is taken from a script beside it.
 (() => {
   const root = new URL(document.documentElement.dataset.content_root ?? "./", location.href).href;
@@ -145,6 +145,24 @@
     }
   }
 
+  // formulas are typeset a few at a time, what is seen first: in between the page answers
+  async function typesetAll(formulas) {
+    const seen = (e) => e.getBoundingClientRect().bottom > 0 && e.getBoundingClientRect().top < innerHeight;
+    const first = new Set(formulas.filter(seen));
+    const all = [...first, ...formulas.filter((e) => !first.has(e))];
+    for (let k = 0; k < all.length; k += 16) {
+      const some = all.slice(k, k + 16);
+      await window.MathJax.typesetPromise(some);
+      some.forEach((e) => e.classList.add("set"));
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+  }
+  addEventListener("DOMContentLoaded", () => {
+    const formulas = [...document.querySelectorAll(".math")], startup = window.MathJax?.startup;
+    if (startup?.promise) startup.promise = startup.promise.then(() => typesetAll(formulas));
+    else formulas.forEach((e) => e.classList.add("set")); // to be read as they are written
+  });
+
   addEventListener("load", async () => {
     await window.MathJax?.startup?.promise;
     const article = document.querySelector(".bd-article");
@@ -153,6 +171,42 @@
       enlargeable();
     };
     if (article) new ResizeObserver(look).observe(article); // the sidebars move, too
+  });
+
+  // how to cite a section: a sentence and BibTeX, with the address that it has, or its place in the book
+  async function cite(anchor) {
+    const [page] = location.href.slice(root.length).split(".html");
+    const address = location.protocol === "file:" ? `${page}.html` : `${root}${page}.html`;
+    const told = (await load("citations", page))?.[anchor] ?? [];
+    const dialog = document.createElement("dialog");
+    dialog.className = "citation-of";
+    dialog.ariaLabel = "How to cite this section";
+    for (const [k, name] of ["Citation", "BibTeX"].entries()) {
+      const label = document.createElement("label"), text = document.createElement("textarea");
+      const copy = document.createElement("button");
+      text.readOnly = true;
+      text.value = told[k].replace("ADDRESS", `${address}#${anchor}`);
+      text.rows = k ? 10 : 4;
+      copy.textContent = `Copy ${k ? name : "citation"}`;
+      copy.addEventListener("click", async () => {
+        text.select();
+        await navigator.clipboard?.writeText(text.value);
+        copy.textContent = "Copied";
+      });
+      label.append(name, text);
+      dialog.append(label, copy);
+    }
+    const close = document.createElement("button");
+    close.textContent = "Close";
+    close.addEventListener("click", () => dialog.close());
+    dialog.append(close);
+    dialog.addEventListener("close", () => dialog.remove());
+    document.querySelector(".bd-article").append(dialog);
+    dialog.showModal();
+  }
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("button.cite");
+    if (button) cite(button.dataset.cite);
   });
 
   const beside = (address) => {

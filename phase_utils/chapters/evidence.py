@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 LOOSE = 0.1  # a tolerance above this part of the largest expected value needs a reason
 ROUNDED = 1e-3  # an expected value below this part of its tolerance stands for zero
-DISTINCT = 8  # so many different values agree to the last bit only if computed the same way
 
 # words that say where a value stands, and not how it was found
 POINTER = re.compile(
@@ -44,18 +43,6 @@ def refuse_itself(claim: str, measured: Any, expected: Any) -> None:
         raise ValueError(
             f"measured and expected of {claim} must not be one object, nor share memory: "
             "compute them by two routes"
-        )
-
-
-def refuse_equal_bits(claim: str, got: NDArray[Any], want: NDArray[Any]) -> None:
-    """Refuse many different fractions that agree to the last bit: one expression made both."""
-    if want.dtype.kind not in "fc" or not np.array_equal(got, want):
-        return
-    fractions = np.unique(want[want != np.round(want)])
-    if len(fractions) >= DISTINCT:
-        raise ValueError(
-            f"measured and expected of {claim} must come from two routes, got {len(fractions)} "
-            "different values that agree to the last bit"
         )
 
 

@@ -3,7 +3,7 @@
 import copy
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -48,7 +48,9 @@ def glued(nb: NotebookNode) -> dict[str, dict[str, Any]]:
 
 
 def readable(
-    nb: NotebookNode, values: Mapping[str, Mapping[str, Any]] | None = None
+    nb: NotebookNode,
+    values: Mapping[str, Mapping[str, Any]] | None = None,
+    beside: Collection[str] = (),
 ) -> NotebookNode:
     """Return a copy of an executed notebook whose Markdown needs no MyST to be read.
 
@@ -56,10 +58,11 @@ def readable(
     values and references become text, and a figure's caption follows it in a cell of its own. What
     handed values to the text does nothing any more, so that a re-run has the same outputs.
 
-    `values` are glued values that the cells do not hold: content by mime type, by name.
+    `values` are glued values that the cells do not hold: content by mime type, by name. `beside`
+    names the other chapters whose notebooks lie in the same folder: references lead to these.
     """
     new = copy.deepcopy(nb)
-    converter = Converter({**(values or {}), **glued(new)})
+    converter = Converter({**(values or {}), **glued(new)}, beside)
     cells: list[NotebookNode] = []
     for _ in range(2):  # a reference may point forward: the second pass knows every label
         converter.restart()

@@ -1,7 +1,8 @@
 """MyST Markdown of the chapters turned into plain Markdown that any notebook viewer shows well.
 
 Numbers follow the order of one notebook: labelled equations, figures, exercises, and each kind of
-theorem. A reference whose target lies in another chapter is shown by the words of its label.
+theorem. A reference whose target lies in another chapter is shown by the words of its label, and
+leads to that chapter's notebook where one lies beside.
 """
 
 import ast
@@ -9,7 +10,7 @@ import base64
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -60,8 +61,11 @@ _NUMPY = re.compile(r"^np\.\w+\((.*)\)$", re.S)
 class Converter:
     """Converts the cells of one notebook in order; a second pass knows every label of the first."""
 
-    def __init__(self, glued: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self, glued: Mapping[str, Mapping[str, Any]], beside: Collection[str] = ()
+    ) -> None:
         self.glued = glued
+        self.beside = {name[:2]: name for name in beside}  # other chapters, by their numbers
         self.labels: dict[str, str] = {}
         self.attachments: dict[str, dict[str, str]] = {}
         self.numbers: Counter[str] = Counter()
@@ -217,7 +221,8 @@ class Converter:
             return ""
         if match["target"]:
             target = match["target"].removeprefix("#")
-            return self.inline(match["text"]) or self.labels.get(target, words(target))
+            text = self.inline(match["text"]) or self.labels.get(target, words(target))
+            return self._linked(text, target)
         if match["role"] is None:
             return match[0]
         return self._role(match["role"], match["code"].strip())
@@ -241,10 +246,16 @@ class Converter:
         titled = _WITH_TARGET.match(content)
         target = titled[2] if titled else content
         known = self.labels.get(target, words(target))
-        if not titled:
-            is_reference = role in ("eq", "ref", "numref", "doc") or role.endswith(":ref")
-            return known if is_reference else content
-        return titled[1].replace("%s", known.rpartition(" ")[2]).replace("{number}", known)
+        is_reference = role in ("eq", "ref", "numref", "doc") or role.endswith(":ref")
+        shown = known if is_reference else content
+        if titled:
+            shown = titled[1].replace("%s", known.rpartition(" ")[2]).replace("{number}", known)
+        return self._linked(shown, target) if is_reference else shown
+
+    def _linked(self, text: str, target: str) -> str:
+        number = re.search(r"(?:^|[-/])(\d\d)[-_]", target)
+        chapter = self.beside.get(number[1]) if number and target not in self.labels else None
+        return f"[{text}]({chapter}.ipynb)" if chapter and "[" not in text else text
 
     def _glued(self, name: str, spec: str = "", *, text_only: bool = False) -> str:
         data = self.glued.get(name)

@@ -101,6 +101,33 @@ def depth_style(depth: int) -> dict[str, Any]:
     }
 
 
+def literal(name: str) -> str:
+    r"""Return text of a figure that shows a name as it is: no formula is read in it.
+
+    Parameters
+    ----------
+    name : str
+        Of a file or a column. Matplotlib takes what stands between two dollars for a formula.
+
+    Returns
+    -------
+    str
+        Text for a label or a title, also beside formulas of one's own.
+
+    Raises
+    ------
+    ValueError
+        If the name is no text.
+
+    Examples
+    --------
+    >>> import phase_utils as pu
+    >>> pu.plotting.literal("in $ and US$.csv")
+    'in \\$ and US\\$.csv'
+    """
+    return text("name", name).replace("$", r"\$")
+
+
 def panels(columns: int = 1, *, width: float = 7.2, height: float = 3.0) -> tuple[Figure, Any]:
     """Return a figure with panels side by side.
 

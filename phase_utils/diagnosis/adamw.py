@@ -166,6 +166,9 @@ def adamw_fade(
     loses its stability where lr lambda (s - 1) = 1 - beta2, s as in `steepness`; on small weights s
     is W - 1. Two weight layers have s <= 1 and never jump, unless a bent activation lifts s above.
 
+    Where small weights see nothing of the task, because only products of inputs tell (sums modulo a
+    prime), the noise of batches ends the fade at a finite decay, which this does not find.
+
     In full batches rho is a sign and the weights chatter about their rest: `gain` is then good to
     some per cent. What the rate alone adds to the noise of the weights is left out.
 

@@ -198,6 +198,10 @@ CALLS = {
     "plotting.depth_style": Call(
         lambda: (pu.plotting.depth_style, {"depth": 2}), {"depth": labels("0", "10**9")}
     ),
+    "plotting.literal": Call(
+        lambda: (pu.plotting.literal, {"name": "$a$"}),
+        {"name": NAME | labels("''", "null byte")},
+    ),
     "plotting.panels": Call(
         lambda: (closing(pu.plotting.panels), {"columns": 2}), {"columns": NOTHING, **FIGURE}
     ),

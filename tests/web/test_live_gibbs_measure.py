@@ -62,8 +62,8 @@ def test_measure_agrees_with_quadrature(formulas):
         land = land_of(signal)
         gamma = part * land.transitions()[0].gamma
         R, F, norm = formulas.evaluate(
-            "([E, g, t]) => { const m = T.measure(E, g, t), h = m.density[1][0];"
-            " return [m.R, m.F, h * m.density.reduce((s, [, d]) => s + d, 0)]; }",
+            "([E, g, t]) => { const m = T.measure(E, g, t), h = m.density()[1][0];"
+            " return [m.R, m.F, h * m.density().reduce((s, [, d]) => s + d, 0)]; }",
             [signal, gamma, T],
         )
         expected = mean_and_free_energy(land, gamma, T)

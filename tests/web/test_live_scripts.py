@@ -2,6 +2,7 @@
 
 import re
 from importlib import resources
+from types import SimpleNamespace
 
 import pytest
 from live_tabs import NAMES, html, scripts
@@ -90,6 +91,22 @@ def test_renaming_is_one_to_one(name):
     pairs = set(zip(old, new, strict=True))
     assert len(pairs) == len(set(old)) == len(set(new))
     assert len(short) < 0.9 * len(whole)
+
+
+# moves the first slider while the page is still being read
+ANSWERS = """<script>{
+  const root = document.querySelector(".live").shadowRoot, slider = root.querySelector("input");
+  const drawing = () => root.querySelector(".draw").innerHTML, before = drawing();
+  slider.value = 900;
+  slider.dispatchEvent(new Event("input"));
+  window.answered = [document.readyState, drawing() !== before];
+}</script>"""
+
+
+@pytest.mark.parametrize("name", ["landscape", "ridge_poles"])
+def test_a_figure_answers_before_its_page_has_ended(visit, name):
+    page = SimpleNamespace(_repr_html_=lambda: html(name) + ANSWERS)
+    assert visit(page).evaluate("answered") == ["loading", True]
 
 
 def test_a_page_has_the_frame_once():

@@ -14,14 +14,28 @@ export const activations = [
   ["GELU", (z) => z * (1 + erf(z / Math.SQRT2)) / 2, 0.5, Math.sqrt(2 / Math.PI), 0],
 ];
 
-// E[f(x)] over the input x = z + skew (z^2 - 1), standardised, z Gaussian.
-export const mean = (skew, f) => range(400, (i) => 16 * i - 8).reduce((s, z) => s + f(
-  (z + skew * (z * z - 1)) / Math.sqrt(1 + 2 * skew * skew)) * Math.exp(-z * z / 2), 0)
-  * 0.04 / Math.sqrt(2 * Math.PI);
+// The input x = z + skew (z^2 - 1), standardised, z Gaussian: points, and their weights.
+const gauss = range(400, (i) => 16 * i - 8), weights = gauss.map((z) =>
+  0.04 * Math.exp(-z * z / 2) / Math.sqrt(2 * Math.PI));
+let last = [];
+const inputs = (skew) => {
+  if (last[0] !== skew) {
+    const unit = Math.sqrt(1 + 2 * skew * skew);
+    last = [skew, gauss.map((z) => (z + skew * (z * z - 1)) / unit)];
+  }
+  return last[1];
+};
+export const mean = (skew, f) => inputs(skew).reduce((s, x, i) => s + f(x) * weights[i], 0);
 
 // One unit u h(w x): b = E[y h(w x)] and m = E[h(w x)^2], where y = signal x.
 export function unit([, h], skew, signal, w) {
-  const b = mean(skew, (x) => signal * x * h(w * x)), m = mean(skew, (x) => h(w * x) ** 2);
+  const x = inputs(skew);
+  let b = 0, m = 0;
+  for (let i = 0; i < x.length; i++) {
+    const out = h(w * x[i]), share = out * weights[i];
+    b += signal * x[i] * share;
+    m += out * share;
+  }
   const q = w ? (Math.sqrt(m * m + 4 * (b / w) ** 2) - m) / 2 : 0;
   return { w, b, m, q };
 }
@@ -61,9 +75,13 @@ export function units(kind, skew, signal) {
 
 // The best unit at gamma, between the points of the grid.
 export function best(all, gamma) {
-  const states = all.map((u) => at(u, gamma));
-  const i = states.reduce((m, s, k) => (s.loss < states[m].loss - 1e-12 ? k : m), states.length >> 1);
-  const [a, b, c] = states.slice(i - 1, i + 2);
+  const loss = ({ w, b, m }) => gamma * w * w - b * b / (m + gamma);
+  let i = all.length >> 1, least = loss(all[i]);
+  for (let k = 0; k < all.length; k++) {
+    const here = loss(all[k]);
+    if (here < least - 1e-12) [i, least] = [k, here];
+  }
+  const [a, b, c] = all.slice(i - 1, i + 2).map((u) => at(u, gamma));
   if (!b.w || !c) return b;
   const p = (a.loss - c.loss) / (2 * (a.loss - 2 * b.loss + c.loss));
   const mixed = (key) => b[key] + p * (c[key] - a[key]) / 2 + p * p * (a[key] - 2 * b[key] + c[key]) / 2;
@@ -73,7 +91,7 @@ export function best(all, gamma) {
 function draw(svg, width, get, set) {
   const kind = Math.round(get("kind")), skew = get("skew"), E = get("signal"), part = get("gamma");
   const { mu, C, origin } = landau(activations[kind], skew, E), gamma = part * origin;
-  const { all, star, end } = units(kind, skew, E), first = star > origin * (1 + 1e-6), limits = get("limits").gamma;
+  const problem = units(kind, skew, E), { all, star, end } = problem, first = star > origin * (1 + 1e-6), limits = get("limits").gamma;
   const beside = width > 560, x = 52, gap = 74;
   const w = beside ? (width - gap - x - 12) / 2 : width - x - 12, h = beside ? 270 : 210;
   const left = [x, 30, w, h], right = beside ? [x + w + gap, 30, w, h] : [x, h + 112, w, h];
@@ -92,7 +110,7 @@ function draw(svg, width, get, set) {
   });
 
   hill.dot(ground.w, ground.loss, "full");
-  const line = range(200, (i) => limits[0] + (limits[1] - limits[0]) * i)
+  const line = problem.line ??= range(200, (i) => limits[0] + (limits[1] - limits[0]) * i)
     .map((g) => [g, best(all, g * origin).R]);
   const most = 1.15 * line[0][1];
   const norm = plot(svg, right, limits, [0, most], "decay *γ* / *h*′(0)|E[*xy*]|", "best squared norm *R*");

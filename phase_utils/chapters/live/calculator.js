@@ -195,6 +195,5 @@ function render({ el, model }) {
     over(event);
     take(event.dataTransfer.files[0]);
   };
-  form.hidden = false;
 }
 export default { render };

@@ -1,5 +1,5 @@
 import { at, branches, minimaOf, on, signal, spinodals, stationary, unit } from "./theory.js";
-import { critical, decays, transitions } from "./transitions.js";
+import { critical, decays, destination, transitions } from "./transitions.js";
 import { area, depths, mount, note, num, plot, range, size } from "./draw.js";
 
 const problem = (get) => ({ a: get("a"), e: get("e"), D: get("depth"), N: get("noise_factor") });
@@ -83,8 +83,7 @@ function render(context) {
     question: "Raise the level line until it cuts equal areas off the loop. What does the best network do there?",
     sliders: [["gamma", "weight decay *γ*", { snap: (get) => decays(problem(get)) }],
       ["depth", "depth *D*", depths], ["noise_factor", "noise factor *N*", { more: true }]],
-    buttons: [["Go to coexistence", (get, set) => set({ gamma: critical(problem(get)) }),
-      (get) => critical(problem(get))]],
+    buttons: [destination(problem)],
     draw,
   });
 }

@@ -52,8 +52,8 @@ function pointers(svg) {
   }, { passive: false });
 }
 
-// A live figure: its question; sliders [key, label, {snap, pick, more}]; buttons [label, action,
-// whether it can]; and draw(svg, width, get, set), which returns the reading or [reading, answer].
+// A live figure: its question; sliders [key, label, {snap, pick, more}]; buttons [label or label(get),
+// action, whether it can]; and draw(svg, width, get, set), which returns the reading or [reading, answer].
 // `snap(get)` gives marks [value, name] that are hit exactly, `pick` values to switch to, `more`
 // puts the slider under "More". What draw sets is rounded to what is shown, what a button sets not.
 export function mount({ model, el }, { title, question = "", sliders, buttons = [], draw }) {
@@ -95,13 +95,16 @@ export function mount({ model, el }, { title, question = "", sliders, buttons = 
   const moved = () => Object.keys(start).some((key) => get(key) !== start[key]);
   const reset = ["Reset", () => put(start), moved];
   const pressed = [...buttons, reset].map(([label, act, can]) => {
-    const button = add(below, "button", { type: "button" }, label);
+    const button = add(below, "button", { type: "button" });
     button.onclick = () => act(get, put, svg);
     if (act === reset[1]) {
       button.setAttribute("aria-keyshortcuts", "Escape");
       button.title = "Key: Esc";
     }
-    return () => { button.disabled = can && !can(get); };
+    return () => {
+      button.textContent = label.at ? label : label(get);
+      button.disabled = can && !can(get);
+    };
   });
   const update = () => {
     if (!drawn) return;

@@ -2,19 +2,24 @@ import { area, mount, note, num, plot, range, size } from "./draw.js";
 
 // Chains of two hidden layers on one input of unit variance and signal E, all weights B; the loss is
 // relative to E[y^2].
-export const chain = (E, B, gamma) => B ** 6 - 2 * E * B ** 3 + 3 * gamma * B * B;
+export const chain = (E, B, gamma) => B * B * (B * (B * B * B - 2 * E) + 3 * gamma);
 
 // Beyond it the measure has no weight.
 const far = (E) => 1.3 * Math.cbrt(E) + 0.5;
 
-// The measure e^(-loss / T) dB / Z: F = -T ln Z, the mean of R = 3 B^2, points [B, density].
+// The measure e^(-loss / T) dB / Z: F = -T ln Z, the mean of R = 3 B^2, points [B, density()].
 export function measure(E, gamma, T, n = 2000) {
-  const h = far(E) / n, grid = range(n, (i) => far(E) * i);
-  const losses = grid.map((B) => chain(E, B, gamma)), least = Math.min(...losses);
-  const part = losses.map((l, i) => Math.exp((least - l) / T) * (i % n ? h : h / 2));
-  const Z = part.reduce((s, q) => s + q, 0);
-  return { F: least - T * Math.log(Z), R: part.reduce((s, q, i) => s + 3 * grid[i] ** 2 * q, 0) / Z,
-    density: grid.map((B, i) => [B, part[i] / (Z * (i % n ? h : h / 2))]) };
+  const h = far(E) / n, part = new Float64Array(n + 1);
+  let least = 0, Z = 0, R = 0;
+  for (let i = 0; i <= n; i++) least = Math.min(least, part[i] = chain(E, h * i, gamma));
+  for (let i = 0; i <= n; i++) {
+    const power = (least - part[i]) / T;
+    part[i] = power < -50 ? 0 : Math.exp(power);  // below what is added up
+    Z += part[i] *= i % n ? h : h / 2;
+    R += 3 * (h * i) ** 2 * part[i];
+  }
+  return { F: least - T * Math.log(Z), R: R / Z,
+    density: () => Array.from(part, (p, i) => [h * i, p / (Z * (i % n ? h : h / 2))]) };
 }
 
 export const coexistence = (E) => (E / 2) ** (4 / 3);
@@ -64,9 +69,10 @@ function draw(svg, width, get, set) {
   const left = [x, 30, w, h], right = beside ? [x + w + gap, 30, w, h] : [x, h + 112, w, h];
   size(svg, width, right[1] + h + 46);
 
-  const wide = Math.cbrt(E) + 0.25, high = 1.2 * Math.max(...now.density.map(([, d]) => d));
+  const density = now.density(), wide = Math.cbrt(E) + 0.25;
+  const high = 1.2 * Math.max(...density.map(([, d]) => d));
   const hump = plot(svg, left, [0, wide], [0, high], "order parameter *B*", "probability density");
-  const outline = now.density.filter(([B], i) => i % 5 === 0 && B < 1.1 * wide);
+  const outline = density.filter(([B], i) => i % 5 === 0 && B < 1.1 * wide);
   hump.path([[0, 0], ...outline, [wide, 0]], "tint", "Z");
   hump.path(outline, "curve");
   const scale = high / (8 * barrier(E));

@@ -22,8 +22,9 @@ export function gibbs(D, gamma, T, points = 80) {
   const least = t * (t - 2) + gamma * cold(D, gamma);
   let Z = 0, first = 0, second = 0;
   const count = (q2, r, share) => {
-    const s = q2 + gamma, R = r + q2 / (s * s) + T / (2 * s);
-    const p = share / Math.sqrt(s) * Math.exp((least - gamma * r + q2 / s) / T);
+    const s = q2 + gamma, power = (least - gamma * r + q2 / s) / T;
+    if (power < -50) return;  // below what is added up
+    const R = r + q2 / (s * s) + T / (2 * s), p = share / Math.sqrt(s) * Math.exp(power);
     Z += p;
     first += p * R;
     second += p * (R * R + T * T / (2 * s * s) + 2 * T * q2 / (s * s * s));
@@ -41,7 +42,9 @@ export function gibbs(D, gamma, T, points = 80) {
 
 // How far in gamma / gamma* the transition is rounded: its jump over the greatest slope of the mean,
 // or, for a kink, the mean at gamma* over the slope below.
-export function width(D, T) {
+const rounded = {};
+export const width = (D, T) => (rounded[[D, T]] ??= spread(D, T));
+function spread(D, T) {
   const unit = critical(D), slope = (part) => gibbs(D, part * unit, T).variance / T * unit;
   if (D === 1) return gibbs(1, 1, T).mean / 2;
   let lo = 0.9, hi = 1.1;

@@ -1,5 +1,5 @@
 import { branches, loss, minimaOf, signal, spinodals, spread, stationary, unit } from "./theory.js";
-import { critical, decays, transitions } from "./transitions.js";
+import { decays, destination, transitions } from "./transitions.js";
 import { add, area, depths, mount, note, num, plot, range, size } from "./draw.js";
 
 const problem = (get) => ({
@@ -81,8 +81,7 @@ function render(context) {
     question: "Raise the decay until two minima are level. What does the best network do there?",
     sliders: [["gamma", "weight decay *γ*", { snap: (get) => decays(problem(get)) }], ["depth", "depth *D*", depths],
       ["noise_factor", "noise factor *N*", { more: true }], ["anisotropy", "anisotropy", { more: true }]],
-    buttons: [["Go to coexistence", (get, set) => set({ gamma: critical(problem(get)) }),
-      (get) => critical(problem(get))]],
+    buttons: [destination(problem)],
     draw,
   });
 }

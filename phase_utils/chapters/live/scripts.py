@@ -55,7 +55,8 @@ def frame() -> str:
         JavaScript.
     """
     code = _code(_sources(_FRAME))
-    return renamed(f"window.puLive??=(()=>{{{code};return{{{','.join(_offered())}}}}})()")
+    offered = ",".join(_offered())
+    return renamed(f"window.puLive??={_alone(f'{code};return{{{offered}}}')}")
 
 
 @cache
@@ -77,7 +78,7 @@ def script(name: str) -> str:
     code = _code({key: source for key, source in own.items() if key not in shared})
     used = [one for one in _offered() if re.search(rf"(?<![.\w]){one}\b", code)]
     shim = _shortened(_SHIM).replace("NAME", name)
-    return renamed(f"const{{{','.join(used)}}}=window.puLive;{code}{shim}")
+    return renamed(_alone(f"const{{{','.join(used)}}}=window.puLive;{code}{shim}"))
 
 
 def module(name: str) -> str:
@@ -102,8 +103,8 @@ def all_scripts() -> tuple[str, ...]:
 
 
 def element(code: str) -> str:
-    """Return the element of a page that runs a script."""
-    return f'<script type="module">{code}</script>'
+    """Return the element of a page that runs a script, where it stands: before the page's end."""
+    return f"<script>{code}</script>"
 
 
 def once(page: str) -> str:
@@ -117,6 +118,11 @@ def names() -> tuple[str, ...]:
     """Return the names of all modules."""
     files = resources.files("phase_utils.chapters.live").iterdir()
     return tuple(sorted(f.name.removesuffix(".js") for f in files if f.name.endswith(".js")))
+
+
+def _alone(code: str) -> str:
+    """This code with names of its own, as a module has them, but run without waiting."""
+    return f'(()=>{{"use strict";{code}}})()'
 
 
 def _code(sources: Mapping[str, str]) -> str:

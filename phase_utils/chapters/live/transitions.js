@@ -35,3 +35,9 @@ export const decays = (p) => [
   ...spinodals(branches(p)).map((s) => [s.gamma, "spinodal"]),
   ...(p.D === 1 ? [[signal(p), "critical point"]] : []),
 ];
+
+// The button of a figure that leads there, of the problem that `problem(get)` is.
+export const destination = (problem) => [
+  (get) => `Go to ${problem(get).D === 1 ? "the critical point" : "coexistence"}`,
+  (get, set) => set({ gamma: critical(problem(get)) }), (get) => critical(problem(get)),
+];
