@@ -12,6 +12,8 @@ on_cells = @for f in $(CHAPTERS); do $(BIN)/jupytext --quiet --to ipynb --output
   | $(BIN)/ruff $(1) --line-length 80 --stdin-filename $${f%.md}.ipynb - || failed=1; done; test -z "$$failed"
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# the tests start many processes, each of which would compile the package again
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(BIN):$(PATH)
 # the chapters multiply many small matrices: a second thread only waits for the first
 export OMP_NUM_THREADS ?= 1

@@ -1,7 +1,8 @@
-"""Browser and devices of the tests, which tests a process runs together, and what ends a run."""
+"""Browser and devices of the tests, the order of files on processors, and what ends a run."""
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,8 +28,20 @@ class FilesTogether(LoadScopeScheduling):
         return nodeid if Path(file).stem in SCATTERED else file
 
 
+def pytest_collection_modifyitems(items):
+    """First the pages, which share a browser, then long files; last what fills the gaps."""
+    many = Counter(item.path for item in items)
+
+    def place(item):
+        pages = item.path.parent.name == "web"
+        return not pages, item.path.stem in SCATTERED, -many[item.path]
+
+    items.sort(key=place)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
+    config.option.loadscopereorder = False  # they have their order
     return FilesTogether(config, log)
 
 

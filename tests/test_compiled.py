@@ -1,4 +1,4 @@
-"""The compiled engine against the one of torch: same losses, same algorithm, same ends."""
+"""The compiled engine against the one of torch: same losses, same algorithms, same ends."""
 
 import dataclasses
 import sys
@@ -14,7 +14,7 @@ pytest.importorskip("numba")
 
 from phase_utils.training import kernels, minimisers
 from phase_utils.training import rows as rows_of_batches
-from phase_utils.training.layout import network_of, room_for, rules_of
+from phase_utils.training.layout import network_of, pace_of, room_for, rules_of
 
 TYPES = {torch.float64: np.dtype(np.float64), torch.float32: np.dtype(np.float32)}
 
@@ -57,7 +57,7 @@ def by_torch(monkeypatch):
 
     def train(*arguments, **options):
         with monkeypatch.context() as patch:
-            patch.setattr(compiled, "kernels", lambda: None)
+            patch.setattr(compiled, "kernels", lambda _: None)
             return pu.train(*arguments, **options)
 
     return train
@@ -239,11 +239,121 @@ def test_everything_else_stays_on_torch():
     init = net.initial_weights(0.5, [0])
     assert pu.train(net, init, 0.1).engine == "compiled"
     assert pu.train(Other(net.moments, 1, 3), init, 0.1).engine == "torch"
-    adam = pu.Settings("adam", max_steps=3)
-    assert pu.train(net, init, 0.1, adam).engine == "torch"
+    flow = pu.Settings("flow", max_steps=3)
+    assert pu.train(net, init, 0.1, flow).engine == "torch"
+    many = pu.LinearNetwork(pu.Moments.isotropic(compiled.WIDEST + 1), 0)
+    adam = pu.Settings("adam", max_steps=1)
+    assert pu.train(many, many.initial_weights(0.1, [0]), 0.1, adam).engine == "torch"
     wide = pu.LinearNetwork(net.moments, 1, compiled.WIDEST + 1, 0.1)
     one = pu.Settings(max_steps=1)
     assert pu.train(wide, wide.initial_weights(0.1, [0]), 0.1, one).engine == "torch"
+
+
+STEPPING = ("adam", "sgd")
+
+
+@pytest.mark.parametrize("net", CASES)
+@pytest.mark.parametrize("method", STEPPING)
+def test_steps_are_those_of_torch(net, method, by_torch):
+    """More networks than lanes, each with a rate of its own."""
+    gammas, rates = np.linspace(0.01, 0.3, 11), np.linspace(0.0005, 0.003, 11).tolist()
+    settings = pu.Settings(method, max_steps=37, learning_rate=rates, momentum=0.8)
+    init = net.initial_weights(0.4, range(11))
+    ours, theirs = (train(net, init, gammas, settings) for train in (pu.train, by_torch))
+    assert (ours.engine, theirs.engine) == ("compiled", "torch")
+    assert ours.status.tolist() == theirs.status.tolist()
+    assert ours.steps.tolist() == theirs.steps.tolist()
+    sound = ours.status != "diverged"
+    assert sound.mean() > 0.5
+    for w, v in zip(ours.weights, theirs.weights, strict=True):
+        np.testing.assert_allclose(w[sound], v[sound], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("net", CASES[1::7])
+@pytest.mark.parametrize("method", STEPPING)
+def test_steps_in_float32_are_those_of_torch(net, method, by_torch):
+    settings = pu.Settings(method, max_steps=37, learning_rate=0.003)
+    init = net.initial_weights(0.4, range(9), dtype=torch.float32)
+    ours, theirs = (train(net, init, 0.05, settings) for train in (pu.train, by_torch))
+    assert (ours.engine, ours.weights[0].dtype) == ("compiled", torch.float32)
+    assert ours.status.tolist() == theirs.status.tolist()
+    for w, v in zip(ours.weights, theirs.weights, strict=True):
+        np.testing.assert_allclose(w, v, rtol=0, atol=1e-4)
+
+
+def of_unequal_lengths(method, count=23):
+    """Networks that end after different numbers of steps, some never."""
+    net = pu.LinearNetwork(pu.Moments.isotropic(3), 1, 4, 0.2)
+    settings = pu.Settings(method, tolerance=1e-6, max_steps=997, learning_rate=0.02)
+    return net, net.initial_weights(0.5, range(count)), np.geomspace(1e-2, 3, count), settings
+
+
+@pytest.mark.parametrize("method", STEPPING)
+def test_networks_end_when_those_of_torch_do(method, by_torch):
+    ours, theirs = (train(*of_unequal_lengths(method)) for train in (pu.train, by_torch))
+    assert len(set(ours.steps.tolist())) > 5
+    assert "converged" in ours.status
+    assert ours.status.tolist() == theirs.status.tolist()
+    assert np.abs(ours.steps - theirs.steps).max() <= 10
+    np.testing.assert_allclose(ours.loss, theirs.loss, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", STEPPING)
+def test_neighbours_threads_and_calls_change_no_step(method, monkeypatch):
+    net, init, gammas, settings = of_unequal_lengths(method)
+    together = pu.train(net, init, gammas, settings)
+    assert same(together, pu.train(net, init, gammas, settings))
+    for i in (0, 9, 22):
+        alone = pu.train(net, [w[i : i + 1] for w in init], gammas[i], settings)
+        assert same(alone, rows(together, slice(i, i + 1)))
+    monkeypatch.setattr(compiled, "WORK", 0)  # a call ends at every check
+    for count in (1, 2, 3, 64):
+        monkeypatch.setattr(compiled, "threads", lambda count=count: count)
+        assert same(together, pu.train(net, init, gammas, settings))
+
+
+@pytest.mark.parametrize("method", STEPPING)
+def test_a_lane_that_fails_leaves_the_others_alone(method, by_torch):
+    net = pu.LinearNetwork(pu.Moments.isotropic(3), 2, 4, 0.3)
+    init, settings = net.initial_weights(0.5, range(6)), pu.Settings(method, max_steps=43)
+    good = pu.train(net, init, 0.05, settings)
+    init[1][1, 0, 0], init[0][2, 0, 0], init[0][3] = torch.nan, 1e200, 1e30
+    bad, theirs = (train(net, init, 0.05, settings) for train in (pu.train, by_torch))
+    assert bad.status.tolist() == theirs.status.tolist()
+    assert bad.status[1:3].tolist() == ["nonfinite", "nonfinite"]
+    assert bad.steps.tolist() == theirs.steps.tolist()
+    assert same(rows(bad, [0, 4, 5]), rows(good, [0, 4, 5]))
+
+
+def test_lanes_stop_where_weights_run_away(monkeypatch, by_torch):
+    for module in (rows_of_batches, minimisers):
+        monkeypatch.setattr(module, "RUNAWAY", 0.5)
+    net = pu.LinearNetwork(pu.Moments.isotropic(3), 1, 4)
+    settings = pu.Settings("sgd", learning_rate=0.05, max_steps=500)
+    init = net.initial_weights(0.1, range(3))
+    ours, theirs = (train(net, init, [0.05, 0.1, 0.7], settings) for train in (pu.train, by_torch))
+    assert ours.status.tolist() == theirs.status.tolist()
+    assert ours.status.tolist()[:2] == ["diverged"] * 2
+    assert ours.steps.tolist() == theirs.steps.tolist()
+
+
+def test_an_interrupt_ends_what_has_begun(monkeypatch):
+    net, init, gammas, settings = of_unequal_lengths("adam")
+    x = torch.cat([w.flatten(1) for w in init], 1)
+    monkeypatch.setattr(compiled, "WORK", 0)
+    monkeypatch.setattr(compiled.Event, "is_set", lambda _: True)
+    rate = torch.full((23,), 0.02, dtype=torch.float64)
+    _, _, steps = compiled.minimise(net, x, torch.tensor(gammas), settings, rate)
+    assert steps.max() < settings.max_steps
+
+
+def test_a_pace_is_that_of_the_engine_of_torch(monkeypatch):
+    monkeypatch.setattr("phase_utils.training.descents.BETAS", (0.7, 0.8))
+    pace = pace_of(pu.Settings("adam", tolerance=1e-20), torch.float32)
+    assert (pace.adam, pace.momentum, pace.square_kept, pace.rest) == (True, 0.7, 0.8, 1.0)
+    assert pace.tolerance == 8 * torch.finfo(torch.float32).eps
+    pace = pace_of(pu.Settings("sgd", momentum=0.75, tolerance=1e-3), torch.float64)
+    assert (pace.adam, pace.momentum, pace.rest, pace.tolerance) == (False, 0.75, 0.25, 1e-3)
 
 
 @pytest.fixture

@@ -14,16 +14,20 @@ from phase_utils.diagnosis import search as search_module
 from phase_utils.diagnosis.ascent import Ascent, ascend
 from phase_utils.diagnosis.blind import Blind, Reference
 from phase_utils.diagnosis.objective import Objective
+from phase_utils.diagnosis.origin import expand_origin
 from phase_utils.diagnosis.penalties import Penalty
+from phase_utils.diagnosis.progress import Progress
 from phase_utils.diagnosis.search import Search, _best
 from phase_utils.diagnosis.verdict import order_of, settled
 
 
-def problem(activation=nn.ReLU, hidden_bias=True, decay_all=True, factors=(1.0, 1.0)):
+def problem(activation=nn.ReLU, hidden_bias=True, decay_all=True, factors=(1.0, 1.0), classes=None):
     torch.manual_seed(0)
     x = torch.randn(60, 3, dtype=torch.float64)
     y = torch.randint(3, (60,))
     y[:20] = 0  # unequal classes: a decayed output bias pays for itself
+    if classes is not None:
+        y = torch.arange(3).repeat_interleave(torch.tensor(classes))
     model = nn.Sequential(nn.Linear(3, 8, bias=hidden_bias), activation(), nn.Linear(8, 3))
     decayed = {"0.weight": factors[0], "2.weight": factors[1]}
     if decay_all:
@@ -120,7 +124,7 @@ def test_one_small_unit_attains_the_bound_from_above(activation, options):
     search = Search(objective, 0, False)
     assert search.layer.unit is not None
     pool = search.run(16, 150).pool
-    assert len(pool) == 4  # nothing is left to search for
+    assert len(pool) == 2  # nothing is left to search for beside the module's own weights
     best = max(pool, key=lambda r: r.gamma)
     assert pool[0] is best
     supremum = search.layer.supremum
@@ -216,6 +220,9 @@ def test_a_network_that_decays_altogether_has_its_bound_in_closed_form():
 def test_a_bound_is_not_given_where_constant_outputs_can_still_be_learned():
     # a sigmoid of zero is a half, which a head uses where its own bias decays
     assert bounded_of(problem(nn.Sigmoid)) is None
+    # but classes of equal size leave a constant output nothing to win
+    even = problem(nn.Sigmoid, classes=(20, 20, 20))
+    assert bounded_of(even).supremum == pytest.approx(expand_origin(even).gamma, rel=1e-6)
     layer = bounded_of(problem(nn.Tanh))
     assert layer is not None
     assert not layer.exact
@@ -237,6 +244,50 @@ def test_of_wide_data_only_the_best_directions_are_followed(monkeypatch):
     monkeypatch.setattr(directions, "WIDE", 0.0)
     assert bounded_of(objective).supremum == pytest.approx(whole, rel=1e-9)
     assert max(followed) <= directions.KEPT_ON
+
+
+def test_a_minimisation_that_wins_little_more_of_the_gap_ends():
+    def falls(totals, square=1.0, tolerance=1e-6, free=False):
+        progress = Progress(0.1, 2.0, 0.0, tolerance, 100, free)
+        ends = [progress.ended(total, square) for total in totals]
+        return ends.index(True) + 1 if True in ends else None
+
+    halving = [2.0 - 0.5 * (1 - 0.8**k) for k in range(60)]  # below the blind total of 2 at once
+    assert falls(halving) == 27  # the last ten won less than .03 of the gap
+    assert falls([2.0 - 0.01 * k for k in range(60)]) is None  # a tenth of it or more, for 100
+    assert falls(halving, free=True) is None  # what does not decay may go on growing
+    small = [2.0 - 1e-5 - 1e-9 * k for k in range(60)]
+    assert falls(small) == 11
+    growing = [2.0 - 1e-9 * 1.5**k for k in range(40)]
+    assert falls(growing) is None
+    assert falls(growing, tolerance=1e-3) == 11  # what gamma does not feel
+    assert falls(growing, square=1e-4, tolerance=1e-3) is None  # it feels more where R is small
+
+
+def test_a_minimisation_that_will_not_come_below_the_blind_network_ends():
+    def falls(totals):
+        progress = Progress(0.1, 2.0, 0.0, 1e-6, 60)
+        ends = [progress.ended(total, 1.0) for total in totals]
+        return ends.index(True) + 1 if True in ends else None
+
+    assert falls([2.3] * 60) == 20  # stuck above it
+    assert falls([3.0 - 0.02 * k for k in range(45)]) is None  # on its way
+    assert falls([3.0 - 0.002 * k for k in range(45)]) == 20  # too slow for what is left
+    assert falls([2.0 + 0.2**k for k in range(45)]) == 20  # it has become the blind one
+
+
+def test_a_start_that_ended_in_a_known_state_is_not_finished_again():
+    def ascent(gamma, square, done):
+        return Ascent("own", np.zeros(1), gamma, square=square, done=done)
+
+    best = ascent(0.2, 3.0, True)
+    for other, met in [
+        (ascent(0.19995, 3.01, False), True),
+        (ascent(0.19995, 3.1, False), False),
+        (ascent(0.1995, 3.0, False), False),
+    ]:
+        assert Search._joined([best, other], 1) is met
+    assert not Search._joined([ascent(0.2, 3.0, False), ascent(0.2, 3.0, False)], 1)
 
 
 def bounded_of(objective):

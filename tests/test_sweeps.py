@@ -257,7 +257,7 @@ def test_what_trains_at_once_fits_in_its_memory_and_nearly_fills_it(
     depth, noise, memory, monkeypatch
 ):
     monkeypatch.setattr(minimisers, "KEPT", 1)
-    monkeypatch.setattr(compiled, "kernels", lambda: None)  # which hold one network at a time
+    monkeypatch.setattr(compiled, "kernels", lambda _: None)  # which hold one network at a time
     monkeypatch.setitem(sweeps.BATCH_BYTES, "cpu", 10 * 2**20)
     network = pu.LinearNetwork(pu.Moments.isotropic(6), depth, 30, noise)
     settings = pu.Settings(max_steps=20, memory=memory)

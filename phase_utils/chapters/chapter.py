@@ -1,7 +1,9 @@
 """One chapter: its source, its parameters, and the values and the data that a run may have."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +138,12 @@ def checked_parameters(parameters: Any) -> dict[str, Any]:
 
 def read_source(path: Path) -> NotebookNode:
     """The chapter as a notebook without outputs."""
+    return deepcopy(_read(path.read_text(encoding="utf-8")))
+
+
+@lru_cache(maxsize=64)  # chapters are asked for many times, and reading one takes long
+def _read(text: str) -> NotebookNode:
     import jupytext
 
-    nb: NotebookNode = jupytext.read(path)
+    nb: NotebookNode = jupytext.reads(text, fmt="md")
     return nb

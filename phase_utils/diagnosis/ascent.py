@@ -14,13 +14,18 @@ from scipy.optimize import minimize
 from phase_utils._check import Array
 from phase_utils.diagnosis.blind import Blind, Reference
 from phase_utils.diagnosis.objective import Objective
+from phase_utils.diagnosis.progress import Progress
 
 RAYS = (0.7, 0.3, 0.1, 0.03, 0.01)  # shares of the way from the blind state
 RESIZED = (0, 2, 5, 10, 20)  # steps after which sizes of tensors are tried
 LOG_SIZE = 9.0  # largest change of the log of the size of a tensor at a time
 CUTS = (1e-2, 1e-3, 1e-4)  # shares of the largest weight below which kinked penalties go to zero
 ROUGH = 1e-5  # change of the log of the bound at which sizes are good enough
+AT_ITS_END = 1e-5  # relative step of gamma from which an ascent is at its end
 LEAPED = 2  # steps after which an ascent goes on from where others have come to
+FAR_BELOW = 0.01  # of the best gamma, below which nothing is looked for
+REACHED = 0.95  # of the best gamma, to which other starts leap
+STILL_BEHIND = 0.1  # of what an ascent is behind the best: a smaller step will not get it there
 LEAP = 100.0  # factor in gamma that sizes alone win only where nothing bounds them
 ENDLESS = 1e6  # times the first gamma: there is no end
 
@@ -72,34 +77,39 @@ def ascend(
     steps: int = 25,
     iterations: int = 150,
     tolerance: float = 1e-6,
-    least: float = 0.0,
-    leap: float = 0.0,
+    known: float = 0.0,
 ) -> Ascent:
     """Ascend from the weights of `run` at `gamma`, at most `steps` steps: where that has come to.
 
-    least : gamma below which nothing is sought; leap : gamma that is to be reached after LEAPED
-    steps, or the ascent ends there.
+    known : gamma of other ascents. Far below it nothing is sought, this one goes on from close to
+    it, and ends where a step is small against what is missing.
     """
     structured = objective.penalty.function is None
     floor = max(1e2 * objective.rounding, 1e-6 if objective.draws else 0.0)
-    weights, fails = run.weights, 0
+    weights, fails, free = run.weights, 0, not objective.decays.all()
     for step in range(steps):
         blind = reference.at(gamma)
         loss, square = objective.values(weights)
         margin = abs(blind.value - loss - gamma * square)
         scale = min(1.0, max(margin, 1e-3 * gamma * abs(square - blind.square), 1e-13))
-        found, loss, square = objective.minimise(weights, gamma, iterations=iterations, scale=scale)
+        found, loss, square = objective.minimise(
+            weights,
+            gamma,
+            iterations=iterations,
+            scale=scale,
+            progress=Progress(gamma, blind.value, blind.square, tolerance, iterations, free),
+        )
         if not structured:
             found, loss, square = _snapped(objective, found, loss, square, gamma, iterations, scale)
-        gap = blind.value - loss - gamma * square
-        if gap <= floor * max(abs(blind.value), 1e-3) or (
-            square - blind.square < 1e-13 * (1 + blind.square)
-        ):
-            if run.gamma > 0:  # from here nothing better than blind is left
+        missed = not _pays(blind, gamma, loss, square, floor)
+        if missed and run.gamma > 0:  # but perhaps beyond where it came from
+            gamma, blind = run.gamma, reference.at(run.gamma)
+            if not _pays(blind, gamma, loss, square, floor):
                 break
+        elif missed:
             fails += 1
             gamma /= 5
-            if fails > 3 or gamma < least:
+            if fails > 3 or gamma < FAR_BELOW * known:
                 break
             continue
         tie = _tie(objective, blind, gamma, loss, square)
@@ -122,7 +132,9 @@ def ascend(
         weights, beyond = best.weights, best.square - there.square
         gain = there.value - level * there.square - best.loss
         far = new > ENDLESS * run.first
-        ended = run.runaway or not math.isfinite(new) or far or new - gamma < tolerance * new
+        gone = run.runaway or not math.isfinite(new) or far
+        ended = gone or new - gamma < max(tolerance * new, STILL_BEHIND * (known - new))
+        ended = ended or (missed and new <= known)
         run = replace(
             run,
             weights=weights,
@@ -131,12 +143,19 @@ def ascend(
             gain=gain,
             path=(*run.path, (new, beyond, gain)),
             lines=(*run.lines, (best.loss, best.square)),
-            done=run.done or ended,
+            done=run.done or gone or new - gamma < AT_ITS_END * new,
         )
         if ended:
             break
-        gamma = max(new, leap) if step + 1 == LEAPED else new
+        gamma = max(new, REACHED * known) if step + 1 == LEAPED else new
     return run
+
+
+def _pays(blind: Blind, gamma: float, loss: float, square: float, floor: float) -> bool:
+    """Whether a state that differs from the blind network lies below it."""
+    gap = blind.value - loss - gamma * square
+    differs = square - blind.square >= 1e-13 * (1 + blind.square)
+    return differs and gap > floor * max(abs(blind.value), 1e-3)
 
 
 def _tie(objective: Objective, blind: Blind, gamma: float, loss: float, square: float) -> float:

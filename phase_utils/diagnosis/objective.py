@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from phase_utils._check import Array
 from phase_utils.diagnosis.evaluation import Evaluation
 from phase_utils.diagnosis.penalties import Penalty
+from phase_utils.diagnosis.progress import Progress
 from phase_utils.diagnosis.samples import Data, leaves
 
 FLAT_ENOUGH = 1e-9  # gradient, in units of the scale, from which no further run is tried
-REMEMBERED, REMEMBERED_OF_MANY = 20, 8  # steps that L-BFGS remembers, and of MANY weights
-MANY = 200_000
+# steps that L-BFGS remembers, of up to so many weights: for many they cost more than a gradient
+REMEMBERED = ((20, 5_000), (10, 200_000), (8, math.inf))
 PIECES = 3  # L-BFGS evaluations allowed for each iteration
 
 
@@ -160,10 +161,12 @@ class Objective(Evaluation):
         blind: bool = False,
         scale: float = 1.0,
         live: Array | None = None,
+        progress: Progress | None = None,
     ) -> tuple[Array, float, float]:
         """Weights of lower l0 + gamma R by L-BFGS from `w`, never higher; then l0 and R there.
 
-        scale : what counts as one unit of the loss; live : coordinates that may move, default all.
+        scale : what counts as one unit of the loss; live : coordinates that may move, default all;
+        progress : says when it is enough.
         """
         start = self.gradient(w, gamma, blind)
         level = start[0] + gamma * start[1]
@@ -181,6 +184,14 @@ class Objective(Evaluation):
                 lowest, best = total, (v.copy(), loss, cost)
             return (total - level) / scale, (g if live is None else g * live) / scale
 
+        enough = False
+
+        def after(_: Array) -> None:
+            nonlocal enough
+            if progress is not None and progress.ended(lowest, best[2]):
+                enough = True
+                raise StopIteration
+
         left, v = iterations, w
         while left > 0:
             run = minimize(
@@ -188,10 +199,11 @@ class Objective(Evaluation):
                 v,
                 jac=True,
                 method="L-BFGS-B",
+                callback=after,
                 options={
                     "maxiter": left,
                     "maxfun": PIECES * left,
-                    "maxcor": REMEMBERED if len(v) < MANY else REMEMBERED_OF_MANY,
+                    "maxcor": next(m for m, most in REMEMBERED if len(v) <= most),
                     "ftol": 1e-15,
                     "gtol": 1e-12,
                 },
@@ -200,7 +212,8 @@ class Objective(Evaluation):
             moved = float(np.abs(run.x - v).max())
             v = run.x
             flat = float(np.abs(run.jac).max()) < FLAT_ENOUGH
-            if flat or run.nit < 3 or moved < 1e-13:  # a kink ends L-BFGS early: once more
+            # a kink ends L-BFGS early: once more
+            if enough or flat or run.nit < 3 or moved < 1e-13:
                 break
         return best
 

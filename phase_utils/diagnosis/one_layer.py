@@ -13,7 +13,8 @@ makes g that of the best blind network at gamma, c_0. Its stationarity, E[g] = -
 E[g].(c - c_0) + gamma (|c|^2 - |c_0|^2) into gamma |c - c_0|^2 >= 0, so that the bound is the
 largest root of S(gamma) = gamma, S the supremum at this g. Constant hidden units u h(b) of the
 blind network are allowed for where E[g].u h(b) + gamma (|u|^2 + b^2) <= 0, as holds with equality
-for homogeneous h.
+for homogeneous h. Where E[g] = 0 at c_0 = 0, as in classes of equal size, no constant output is of
+use, and h(0) may be what it likes.
 """
 
 import math
@@ -184,8 +185,12 @@ def one_layer(
         if not best_constant:
             return None  # the constant is not the best one: the loss has no minimum there
         g = g - g.mean(0)  # zero at the best constant
-    elif free or float(activation(torch.zeros(1, dtype=torch.float64)).abs()) > 0:
+    elif free:
         return None  # a constant output can still be learned
+    elif float(activation(torch.zeros(1, dtype=torch.float64)).abs()) > 0:
+        if not best_constant:
+            return None  # the same, by units without input
+        g = g - g.mean(0)
     elif gamma is None:
         if layers.output and not best_constant:
             return None

@@ -103,7 +103,9 @@ class Diagnosis:
         smaller gamma the weights beat the blind network that was found. inf where the search finds
         no end, 0 where nothing was learned.
     gamma_upper : float or None
-        A bound from above, for one hidden layer under a convex loss; else None.
+        A bound from above, for one hidden layer under a convex loss; else None, since no theorem
+        gives one: for more layers, and where biases decay, a constant output pays, and units of
+        zero weights (sigmoid, softplus) can make it.
     gamma_learned_end : float or None
         Above it no learned state was found on the branch; None unless asked for.
     order : {"continuous", "first", "unbounded", "none"}

@@ -21,13 +21,16 @@ from phase_utils.training.trials import LossFunction
 
 SHORT, SHORT_STEPS = 40, 5  # iterations and steps of the first round, in which all starts run
 FINISHED = 4  # starts that are finished, besides the best of each kind
-ROUGHLY, FINELY = 1e-5, 1e-6  # relative steps of gamma at which a start, and the best, ends
+# relative steps of gamma at which a first round, a start, and the best one end
+LOOSELY, ROUGHLY, FINELY = 3e-4, 1e-5, 1e-6
+ONE_STATE = (
+    0.01  # relative distance of R, and NEAR of gamma, at which two starts have met in one state
+)
+MET_BY = 2  # starts where the bounds from below and above have met: the known one and the own
 LARGE = 2e7  # samples times weights above which starts are screened on a part of the samples
 LARGE_INPUTS = 1e7  # samples times inputs above which no bound from above is looked for
 SLOW = 60.0  # seconds from which a call shows its progress unasked
 NEAR = 1e-3  # of the best gamma: a start within it has found it
-LEAST = 0.01  # of the best gamma, below which other starts are not looked for
-REACHED = 0.95  # of the best gamma, to which other starts leap
 SIZES = np.geomspace(0.1, 1e-4, 13)  # of a unit where continuous transitions begin
 BELOW = 1 - np.array([1e-5, 1e-4, 1e-3, 1e-2, 1e-1])  # of a bound, where units may pay
 PRESSED = (1.05, 1.1)  # factors in gamma beyond the best, where a state that is lost may fall on
@@ -64,6 +67,8 @@ class Search:
         """All starts for a few steps, then the best, and the best of each kind, to their end."""
         blind = self.reference.at(self.first_gamma).weights
         pairs = draw(self.objective, blind, starts, self.seed)
+        if self.layer is not None and self.layer.unit is not None:  # where it begins is known
+            pairs.sort(key=lambda pair: pair[0] != "steepest")
         pool = [Ascent(kind, weights) for kind, weights in pairs]
         begun = time.perf_counter()
         bar: tqdm[Any] | None = None
@@ -73,13 +78,13 @@ class Search:
                 bar = self._bar(len(pool), time.perf_counter() - begun)
             if bar is not None:
                 bar.update()
-            if i + 1 >= FINISHED and self._met(pool):
+            if i + 1 >= MET_BY and self._met(pool):
                 pool = pool[: i + 1]
                 break
         for i in _best(pool):
             if self._met(pool):
                 break
-            if not pool[i].done and pool[i].gamma > 0:
+            if not pool[i].done and pool[i].gamma > 0 and not self._joined(pool, i):
                 pool = self._finish(pool, i, steps)
             if bar is not None:
                 bar.update()
@@ -104,6 +109,17 @@ class Search:
         if self.layer is None or not self.layer.convex:
             return False
         return max(r.gamma for r in pool) >= (1 - MET) * self.layer.supremum
+
+    @staticmethod
+    def _joined(pool: list[Ascent], i: int) -> bool:
+        """Whether a start has come to the state of one that is finished."""
+        run = pool[i]
+        return any(
+            other.done
+            and run.gamma > (1 - NEAR) * other.gamma
+            and abs(run.square - other.square) < ONE_STATE * other.square
+            for other in pool
+        )
 
     def _small(self, run: Ascent, layer: OneLayer, unit: SmallUnit) -> Ascent:
         """A run put at the unit that attains the bound from above, at the size that does best."""
@@ -144,8 +160,8 @@ class Search:
             run.gamma or self.first_gamma,
             steps=SHORT_STEPS,
             iterations=iterations,
-            least=LEAST * best,
-            leap=REACHED * best,
+            tolerance=LOOSELY,
+            known=best,
         )
         return self.lowered(pool, i, run)
 
@@ -162,10 +178,8 @@ class Search:
             best,
             iterations=iterations,
             tolerance=ROUGHLY,
+            known=best,
         )
-        if (1 - 10 * NEAR) * best <= run.gamma < (1 - NEAR) * best:  # as good, if not better?
-            level = (1 - NEAR) * best
-            run = ascend(self.objective, self.reference, run, level, steps=1, iterations=iterations)
         return self.lowered(pool, i, run)
 
     def _further(self, pool: list[Ascent], iterations: int, factor: float = 1.0) -> list[Ascent]:

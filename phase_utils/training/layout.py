@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from phase_utils.training import graphs, minimisers, quasi_newton, rows, standstill
+from phase_utils.training import descents, graphs, minimisers, quasi_newton, rows, standstill
 from phase_utils.training.networks import LinearNetwork
 from phase_utils.training.settings import Settings
 
@@ -87,6 +87,65 @@ class Room(NamedTuple):
     scratch: Any  # (4, .)
 
 
+class Pace(NamedTuple):
+    """Settings of "adam" or "sgd", and the constants of the modules that are followed here."""
+
+    adam: bool
+    momentum: float  # of the first moments; the first beta of Adam
+    square_kept: float
+    epsilon: float
+    rest: float  # speed in units of what `first` holds
+    tolerance: float
+    max_steps: int
+    tiny: float
+    runaway: float
+    check_every: int
+    running: int
+    converged: int
+    diverged: int
+    nonfinite: int
+
+
+class Abreast(NamedTuple):
+    """Networks that train together, one in each lane: arrays (., lanes), the last axis theirs."""
+
+    x: Any
+    g: Any  # of the loss without decay
+    first: Any
+    second: Any
+    above: Any
+    carried: Any  # (2, ., lanes)
+    images: Any
+    M: Any
+    correlation: Any  # -2 E[y h^T], that of the inputs given
+    scratch: Any  # (2, ., lanes)
+    loss: Any  # without decay
+    gamma: Any
+    rate: Any
+    step: Any  # (2, lanes): Adam's rate and unit of the second moments, both without bias
+    bias: Any  # of the first moments; from here on (lanes,), in double precision
+    square_bias: Any
+    f: Any  # with decay
+    size: Any  # norm of the weights
+    steepness: Any  # that of the gradient
+    speed: Any  # that of the first moments
+    unit: Any
+    farthest: Any
+    row: Any  # -1 for none
+    age: Any
+    queue: Any  # the next row, and the end of them
+
+
+class Batch(NamedTuple):
+    """All networks of a batch, and what becomes of them."""
+
+    x: Any  # (n, P), replaced by what was trained
+    gamma: Any
+    rate: Any  # empty for "lbfgs"
+    code: Any  # of the status
+    steps: Any
+
+
 def _starts(counts: Any) -> NDArray[np.int64]:
     """Where each of several pieces begins, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
@@ -151,3 +210,57 @@ def room_for(network: Network, memory: int, dtype: Any) -> Room:
         correlation=correlation,
         scratch=np.zeros((4, largest), dtype),
     )
+
+
+def pace_of(settings: Settings, dtype: torch.dtype) -> Pace:
+    """Settings and constants."""
+    limits, adam = torch.finfo(dtype), settings.method == "adam"
+    momentum = descents.BETAS[0] if adam else settings.momentum
+    names = ("runaway", "check_every", "running", "converged", "diverged", "nonfinite")
+    return Pace(
+        adam=adam,
+        momentum=momentum,
+        square_kept=descents.BETAS[1],
+        epsilon=descents.EPSILON,
+        rest=1.0 if adam else 1 - momentum,
+        tolerance=max(settings.tolerance, 8 * limits.eps),
+        max_steps=settings.max_steps,
+        tiny=limits.tiny,
+        **{name: CONSTANTS[name.upper()] for name in names},
+    )
+
+
+def block_for(network: Network, lanes: int, dtype: Any) -> Abreast:
+    """Room for one network in each lane, and none in it yet."""
+    sizes, P, k = network.sizes, int(network.at[-1]), int(network.sizes[-1])
+    noisy, neurons = int(network.noisy), int(network.neurons_at[-1])
+    largest = noisy * int(max(*(sizes[1:] * sizes[:-1]), *(sizes[1:-1] ** 2), 0))
+    counts = {
+        **dict.fromkeys(("x", "g", "first", "second"), (P,)),
+        "above": (k * neurons,),
+        "carried": (2, k * int(max(sizes))),
+        "images": (noisy * P,),
+        "M": (noisy * int(network.squares_at[-1]),),
+        "correlation": (k * neurons,),
+        "scratch": (2, largest),
+        **dict.fromkeys(("loss", "gamma", "rate"), (1,)),
+        "step": (2,),
+    }
+    made = {name: _aligned((*count, lanes), dtype) for name, count in counts.items()}
+    made["correlation"][: network.Exy.size] = -2 * network.Exy.reshape(-1, 1)
+    doubles = "bias", "square_bias", "f", "size", "steepness", "speed", "unit", "farthest"
+    return Abreast(
+        **made,
+        **{name: np.zeros(lanes) for name in doubles},
+        row=np.full(lanes, -1),
+        age=np.zeros(lanes, np.int64),
+        queue=np.zeros(2, np.int64),
+    )
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any) -> Any:
+    """Zeros that begin with a line of the cache."""
+    line, size = 64 // dtype.itemsize, int(np.prod(shape))
+    room = np.zeros(size + line, dtype)
+    first = -room.ctypes.data % 64 // dtype.itemsize
+    return room[first : first + size].reshape(shape)

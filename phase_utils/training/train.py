@@ -48,8 +48,8 @@ class Result:
         Steps tried, each one evaluation of loss and gradient (six for "flow"); the end is looked
         for about every 10.
     engine : str
-        What has trained them: "compiled", by numba, which the extra `fast` brings, L-BFGS of linear
-        networks on a CPU; or "torch". They agree up to rounding.
+        What has trained them: "compiled", by numba, which the extra `fast` brings, linear networks
+        on a CPU by "lbfgs", "adam" or "sgd"; or "torch". They agree up to rounding.
     """
 
     weights: tuple[Tensor, ...]
@@ -161,7 +161,7 @@ def train(
     engine = "compiled" if compiled.suits(posed, settings, flat) else "torch"
     with torch.no_grad():
         if engine == "compiled":
-            final, status, steps = compiled.minimise(posed, flat, decay, settings)
+            final, status, steps = compiled.minimise(posed, flat, decay, settings, rows.get("rate"))
         else:
             final, status, steps = minimise(
                 flat_evaluate(posed, shapes),

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from in_browser import PHONE
 from live_tabs import formulas_of
-from test_injection import COUNTED, PAYLOADS, words
 
 import phase_utils as pu
 from phase_utils.chapters.live import calculator
 from phase_utils.chapters.live import scripts as live_scripts
+from web.test_injection import COUNTED, PAYLOADS, words
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "_build" / "html" / "book" / "calculator.html"

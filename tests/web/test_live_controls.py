@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 from in_browser import PHONE
-from live_tabs import NAMES, PAGE, finger, found, html, shown, slide
+from live_tabs import NAMES, finger, found, shown, slide
 
 import phase_utils as pu
 
@@ -48,7 +48,23 @@ AXE = """async () => {
   const found = await axe.run(document, {preload: false, resultTypes: ["violations"], rules});
   return found.violations.flatMap(v => v.nodes.map(n => `${v.id}: ${n.target.join(" ")}`));
 }"""
+ON_A_PHONE = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
 LINEAR = ("landscape", "equation_of_state", "phase_diagram")  # figures with a depth
+
+
+def arrive(tab, key, label, goal, up):
+    """Move a slider until it is at the goal or beyond: by pages, then by arrows from a page off."""
+    forth, back, arrow = ("PageUp", "PageDown", "ArrowRight")
+    if not up:
+        forth, back, arrow = (back, forth, "ArrowLeft")
+    sign = 1 if up else -1
+    for step, most in ((forth, 40), (arrow, 20)):
+        for _ in range(most):
+            if sign * slide(tab, label, step) >= sign * goal * (1 - sign * 1e-4):
+                break
+        assert used(tab, key) == pytest.approx(goal, rel=1e-12), step  # and not over it
+        if step == forth:
+            assert sign * slide(tab, label, back) < sign * goal
 
 
 @pytest.mark.parametrize("name", LINEAR)
@@ -61,12 +77,9 @@ def test_depth_one_and_two_are_hit_by_switch_slider_and_keys(visit, name):
         assert state(tab)["depth"] == "1"
         assert used(tab, "depth") == 1  # and not 1.0005, a first-order transition
         assert "barrier" not in text
-        slide(tab, "weight decay", *["PageUp"] * 30)
+        slide(tab, "weight decay", "End")
         assert "pass at" not in shown(tab)
-        for _ in range(90):  # arrows land on the critical point
-            if slide(tab, "weight decay", "ArrowLeft") == critical:
-                break
-        assert used(tab, "gamma") == pytest.approx(critical, rel=1e-12)
+        arrive(tab, "gamma", "weight decay", critical, up=False)
         assert state(tab)["gamma"] == f"{critical:g}, critical point"
 
     tab.get_by_role("radio", name="1", exact=True).check()
@@ -75,12 +88,13 @@ def test_depth_one_and_two_are_hit_by_switch_slider_and_keys(visit, name):
     drag(tab, "depth", [2 / 6, 0.3, 0.2, 1 / 6 + 0.004])
     at_one()
     tab.keyboard.press("Escape")
-    slide(tab, "depth", *["PageDown"] * 6)
-    while slide(tab, "depth", "ArrowRight") < 1:
-        pass
+    slide(tab, "depth", "Home")
+    arrive(tab, "depth", "depth", 1, up=True)
     at_one()
-    while slide(tab, "depth", "ArrowRight") < 2:  # lost once touched, and found again
-        pass
+    for step in ("PageUp", "ArrowRight"):  # lost once touched, and found again
+        slide(tab, "depth", "PageDown")
+        while slide(tab, "depth", step) < 2:
+            pass
     assert state(tab)["depth"] == "2"
     radio = tab.get_by_role("radio", name="2", exact=True)
     assert radio.is_checked()
@@ -109,15 +123,9 @@ def test_coexistence_and_spinodal_are_hit_exactly(visit, name):
     tab = visit(name)
     land = pu.Landscape(pu.Moments.isotropic(), 2)
     change, last = land.transitions()[0].gamma, land.spinodals()[0].gamma
-    for _ in range(60):
-        if slide(tab, "weight decay", "ArrowRight") > 0.999 * change:
-            break
-    assert used(tab, "gamma") == pytest.approx(change, rel=1e-12)
+    arrive(tab, "gamma", "weight decay", change, up=True)
     assert state(tab)["gamma"] == f"{change:.5g}, coexistence"
-    for _ in range(60):
-        if slide(tab, "weight decay", "ArrowRight") > 0.999 * last:
-            break
-    assert used(tab, "gamma") == pytest.approx(last, rel=1e-12)
+    arrive(tab, "gamma", "weight decay", last, up=True)
     assert state(tab)["gamma"] == f"{last:.5g}, spinodal"
     # values between are those shown, of three digits
     beyond = slide(tab, "weight decay", "ArrowRight")
@@ -130,8 +138,12 @@ def test_coexistence_and_spinodal_are_hit_exactly(visit, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_figure_is_reset_by_a_key_and_a_button(visit, name):
+def test_a_figure_begins_with_an_open_question_and_is_reset_to_it(visit, name):
     tab = visit(name)
+    question = tab.locator(".ask")
+    assert question.inner_text().strip().endswith(("?", "."))
+    assert question.bounding_box()["y"] < tab.locator(".draw").bounding_box()["y"]
+    assert found(tab) == ""
     start, text = state(tab), shown(tab)
     button = tab.get_by_role("button", name="Reset")
     slider = tab.get_by_role("slider").first
@@ -146,7 +158,7 @@ def test_a_figure_is_reset_by_a_key_and_a_button(visit, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_link_brings_the_state_back(visit, name):
-    tab = visit(name)
+    tab = visit(name, new=True)
     slider = tab.get_by_role("slider").first
     for key in (inwards(slider), "ArrowLeft", "ArrowLeft"):
         slider.press(key)
@@ -191,36 +203,33 @@ def test_a_link_leads_to_its_figure_and_writing_it_never_scrolls(visit, tmp_path
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("way", ["up", "sideways", "held", "tap"])
-def test_a_finger_scrolls_over_a_drawing_or_moves_its_point(visit, name, way):
-    tab = visit(name, viewport=PHONE, has_touch=True, is_mobile=True)
+def test_a_finger_scrolls_over_a_drawing_or_moves_its_point(visit, name):
+    tab = visit(name, **ON_A_PHONE)
     tab.evaluate("document.body.style.paddingBottom = '2000px'")
     areas, drawing = tab.locator("rect.hit"), tab.locator(".draw")
-    if way != "up" and not areas.count():
-        return  # a figure with sliders alone
     box = (areas if areas.count() else drawing).first.bounding_box()
     x, y = box["x"] + 0.4 * box["width"], box["y"] + box["height"] / 2
-    before = drawing.inner_html()
-    if way == "tap":
-        tab.touchscreen.tap(x, y)
-    else:
-        end = (x + 80, y - 20) if way == "sideways" else (x + 4, y - 150)
-        finger(tab, (x, y), end, rest=500 if way == "held" else 0)
-    if way == "up":
-        tab.wait_for_function("scrollY > 60")
-    else:
-        assert tab.evaluate("scrollY") == 0
-    assert (drawing.inner_html() == before) == (way == "up")
+    start = drawing.inner_html()
+    ways = {
+        "tap": lambda: tab.touchscreen.tap(x, y),
+        "sideways": lambda: finger(tab, (x, y), (x + 80, y - 20)),
+        "held": lambda: finger(tab, (x, y), (x + 4, y - 150), rest=500),
+    }
+    for way, touch in ways.items() if areas.count() else ():  # else it has sliders alone
+        touch()
+        assert tab.evaluate("scrollY") == 0, way
+        assert drawing.inner_html() != start, way
+        tab.get_by_role("button", name="Reset").evaluate("e => e.click()")  # without scrolling
+        assert drawing.inner_html() == start, way
+    finger(tab, (x, y), (x + 4, y - 150))
+    tab.wait_for_function("scrollY > 60")
+    assert drawing.inner_html() == start, "up"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_targets_of_a_phone_are_large_and_stay_in_view(visit, name, tmp_path):
+def test_targets_of_a_phone_are_large_and_stay_in_view(visit, name):
     # a page of the book has a figure in a cell's output, which scrolls sideways
-    body = f"<div class='output' style='overflow-x:auto'>{html(name)}</div>"
-    path = tmp_path / "cell.html"
-    path.write_text(PAGE.format(body=body), encoding="utf-8")
-    tab = visit(name, viewport=PHONE, has_touch=True, is_mobile=True)
-    tab.goto(path.as_uri())
+    tab = visit(name, "<div class='output' style='overflow-x:auto'>{}</div>", **ON_A_PHONE)
     if tab.locator("summary").count():
         tab.locator("summary").click()
     for target in tab.locator(".live :is(input, button, summary)").all():
@@ -232,12 +241,8 @@ def test_targets_of_a_phone_are_large_and_stay_in_view(visit, name, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_axe_finds_nothing_in_either_theme(visit, name, tmp_path):
-    path = tmp_path / "whole.html"
-    body = f"<main><h1>Live</h1>{html(name)}</main>"
-    path.write_text(PAGE.format(body=body), encoding="utf-8")
-    tab = visit(name)
-    tab.goto(path.as_uri())
+def test_axe_finds_nothing_in_either_theme(visit, name):
+    tab = visit(name, "<main><h1>Live</h1>{}</main>")
     if tab.locator("summary").count():
         tab.locator("summary").click()
     tab.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text())
@@ -294,12 +299,3 @@ def test_every_value_that_is_shown_is_the_one_that_is_used(visit, name):
                 shown_is = pytest.approx(used(tab, key), rel=1e-4 if mark else 1e-12)
                 assert float(value.replace("−", "-")) == shown_is, (key, move)
             assert slider.evaluate("e => e.labels[0].querySelector('output').innerText") == value
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_figure_asks_what_is_not_answered_at_its_start(visit, name):
-    tab = visit(name)
-    question = tab.locator(".ask")
-    assert question.inner_text().strip().endswith(("?", "."))
-    assert question.bounding_box()["y"] < tab.locator(".draw").bounding_box()["y"]
-    assert found(tab) == ""

@@ -13,7 +13,8 @@ from threading import Thread
 import nbformat
 import pytest
 from in_browser import launched, missing
-from test_pages import HTML
+
+from web.test_pages import HTML
 
 ROOT = Path(__file__).resolve().parents[2]
 pack = runpy.run_path(str(ROOT / "book" / "offline.py"))["pack"]

@@ -8,10 +8,12 @@ import gzip
 import os
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import nbformat
 import pytest
 from in_browser import DESKTOP, PHONE, missing
 
@@ -152,11 +154,39 @@ MOVED = """() => new Promise(resolve => {
 })"""
 
 
+@cache
+def packed(path: str) -> int:
+    """Bytes of this file, compressed where that makes it smaller."""
+    data = Path(path).read_bytes()
+    return min(len(data), len(gzip.compress(data, 6)))
+
+
 def weight(urls: Iterable[str]) -> int:
-    """Bytes of these files, compressed where that makes them smaller."""
+    """Bytes of these files, as a server sends them."""
     paths = {unquote(urlsplit(url).path) for url in urls if url.startswith("file:")}
-    held = [Path(path).read_bytes() for path in paths]
-    return sum(min(len(data), len(gzip.compress(data, 6))) for data in held)
+    return sum(map(packed, paths))
+
+
+SMALLEST = 9  # pixels, of the text in a figure on a desk
+SHOWN = """() => [...document.querySelectorAll(".bd-article figure > img")]
+  .map(i => [decodeURIComponent(i.src.split("/").pop()), i.clientWidth])"""
+
+
+def smallest_text(svg: str) -> tuple[float, float]:
+    """The size of the smallest text of a figure of Matplotlib, and its width; in points."""
+    (width,) = re.findall(r'<svg [^>]*width="([\d.]+)pt"', svg)
+    # text is drawn at a hundred units, and its indices within it
+    sizes = re.findall(r'<g transform="[^"]*scale\(([\d.]+) -[\d.]+\)"', svg)
+    return min(100 * float(size) for size in sizes), float(width)
+
+
+def small_text(tab) -> dict[str, float]:
+    """The figures of Matplotlib that the page shows with text that is too small, in pixels."""
+    found = {}
+    for file, pixels in tab.evaluate(SHOWN):
+        size, width = smallest_text((HTML / "_images" / file).read_text(encoding="utf-8"))
+        found[file] = size * pixels / width
+    return {file: size for file, size in found.items() if size < SMALLEST}
 
 
 def resize(tab, size: dict[str, int]) -> None:
@@ -247,6 +277,8 @@ def test_page(tab, name):
             resize(tab, size)
             assert tab.evaluate(OVERFLOW) == [0, []]
             assert tab.evaluate(CUT) == []
+        if name.startswith("notebooks/"):
+            assert small_text(tab) == {}
         assert tab.evaluate(NEEDLESS) == []
         assert tab.evaluate(UNTYPESET) == []
         assert tab.evaluate(RAW) == []
@@ -301,6 +333,25 @@ def test_live_figures_wait_for_nothing(name):
         assert '"startup": {"typeset": false}' in text  # which reading.js does, a few at a time
 
 
+def test_offered_notebooks_are_whole_in_any_viewer():
+    """What VS Code and JupyterLab show of a notebook that no kernel has opened."""
+    be_built()
+    found = {path.name: path for path in (HTML / "_sources" / "notebooks").glob("*.ipynb")}
+    assert len(found) == len([name for name in PAGES if name.startswith("notebooks/")])
+    for path in found.values():
+        nb = nbformat.read(path, as_version=4)
+        nbformat.validate(nb)
+        assert nb.metadata.kernelspec.language == nb.metadata.language_info.name == "python"
+        kinds = [set(o.get("data", {})) for c in nb.cells for o in c.get("outputs", [])]
+        for mimes in filter(None, kinds):
+            assert "text/plain" in mimes and not any("widget" in mime for mime in mimes)
+            # an image, where SVG is not trusted
+            assert "image/svg+xml" not in mimes or "image/png" in mimes
+        words = "\n".join(c.source for c in nb.cells if c.cell_type == "markdown")
+        assert set(re.findall(r"\]\(([^)]*\.ipynb)\)", words)) <= set(found) - {path.name}
+        assert not re.search(r"\{[\w:]+\}`", words)  # no role of MyST is left
+
+
 def test_a_section_says_how_it_is_cited(tab):
     name = "notebooks/05_depth_one.html"
     tab.goto((HTML / name).as_uri())
@@ -343,30 +394,6 @@ def test_icons_are_drawn_by_a_font_that_holds_them_alone():
     assert {"fa-bars", "fa-magnifying-glass", "fa-download", "fa-moon"} <= drawn
     assert all(int(rules[name], 16) in held for name in drawn)
     assert len(held) < 60 and icons.stat().st_size < 8_000
-
-
-SMALLEST = 9  # pixels, of the text in a figure on a desk
-SHOWN = """() => [...document.querySelectorAll(".bd-article figure > img")]
-  .map(i => [decodeURIComponent(i.src.split("/").pop()), i.clientWidth])"""
-
-
-def smallest_text(svg: str) -> tuple[float, float]:
-    """The size of the smallest text of a figure of Matplotlib, and its width; in points."""
-    (width,) = re.findall(r'<svg [^>]*width="([\d.]+)pt"', svg)
-    # text is drawn at a hundred units, and its indices within it
-    sizes = re.findall(r'<g transform="[^"]*scale\(([\d.]+) -[\d.]+\)"', svg)
-    return min(100 * float(size) for size in sizes), float(width)
-
-
-@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("notebooks/")])
-def test_text_in_figures_is_large_enough(tab, name):
-    tab.goto((HTML / name).as_uri())
-    tab.evaluate(SETTLED)
-    small = {}
-    for file, pixels in tab.evaluate(SHOWN):
-        size, width = smallest_text((HTML / "_images" / file).read_text(encoding="utf-8"))
-        small[file] = size * pixels / width
-    assert {file: size for file, size in small.items() if size < SMALLEST} == {}
 
 
 def test_a_figure_that_a_phone_shrinks_is_enlarged(tab):

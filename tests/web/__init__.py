@@ -1,0 +1,1 @@
+"""Tests of what a browser shows: a package, so that they can share one browser."""
