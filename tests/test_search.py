@@ -247,15 +247,14 @@ def test_of_wide_data_only_the_best_directions_are_followed(monkeypatch):
 
 
 def test_a_minimisation_that_wins_little_more_of_the_gap_ends():
-    def falls(totals, square=1.0, tolerance=1e-6, free=False):
-        progress = Progress(0.1, 2.0, 0.0, tolerance, 100, free)
+    def falls(totals, square=1.0, tolerance=1e-6):
+        progress = Progress(0.1, 2.0, 0.0, tolerance, 100)
         ends = [progress.ended(total, square) for total in totals]
         return ends.index(True) + 1 if True in ends else None
 
     halving = [2.0 - 0.5 * (1 - 0.8**k) for k in range(60)]  # below the blind total of 2 at once
     assert falls(halving) == 27  # the last ten won less than .03 of the gap
     assert falls([2.0 - 0.01 * k for k in range(60)]) is None  # a tenth of it or more, for 100
-    assert falls(halving, free=True) is None  # what does not decay may go on growing
     small = [2.0 - 1e-5 - 1e-9 * k for k in range(60)]
     assert falls(small) == 11
     growing = [2.0 - 1e-9 * 1.5**k for k in range(40)]

@@ -97,7 +97,9 @@ def ascend(
             gamma,
             iterations=iterations,
             scale=scale,
-            progress=Progress(gamma, blind.value, blind.square, tolerance, iterations, free),
+            progress=None
+            if free
+            else Progress(gamma, blind.value, blind.square, tolerance, iterations),
         )
         if not structured:
             found, loss, square = _snapped(objective, found, loss, square, gamma, iterations, scale)

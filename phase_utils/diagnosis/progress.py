@@ -19,8 +19,8 @@ class Progress:
     gamma that it buys. More of it is of no use where that step would hardly change.
 
     value, square : of the blind network; tolerance : relative step of gamma that is resolved;
-    iterations : most that there are; free : whether something does not decay. It may grow without
-    end, slowly, so that only what gamma does not feel is left.
+    iterations : most that there are. It is for networks all of which decays: what does not may grow
+    without end, slowly, and must be given the time.
     """
 
     gamma: float
@@ -28,7 +28,6 @@ class Progress:
     square: float
     tolerance: float
     iterations: int
-    free: bool = False
     totals: list[float] = field(default_factory=list)
 
     def ended(self, total: float, square: float) -> bool:
@@ -40,7 +39,7 @@ class Progress:
         below = self.value - total
         if below > NOTHING_WON * abs(self.value):
             resolved = RESOLVED * self.tolerance * self.gamma * abs(square - self.square)
-            return won < max(0.0 if self.free else LITTLE * below, resolved)
+            return won < max(LITTLE * below, resolved)
         if len(self.totals) < max(AT_LEAST, self.iterations // PATIENT):
             return False
         left = max(self.iterations - len(self.totals), 0)
