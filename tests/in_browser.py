@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -28,18 +29,20 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
-def launched(flags: Sequence[str] = FLAGS) -> Iterator:
+def launched() -> Iterator:
     """A browser that is closed afterwards."""
     from playwright.sync_api import sync_playwright
 
-    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
     with sync_playwright() as playwright:
-        path = installed or playwright.chromium.executable_path
-        if not os.path.isfile(path):
-            missing(NO_BROWSER)
-        # the pages are our own, and a container's root cannot have the sandbox
-        chromium = playwright.chromium.launch(
-            executable_path=path, chromium_sandbox=False, args=list(flags)
-        )
-        yield chromium
-        chromium.close()
+        yield from opened(playwright.chromium, FLAGS)
+
+
+def opened(kind: Any, flags: Sequence[str]) -> Iterator:
+    """A browser of that kind, `browser_type` of one that is open: a process has one Playwright."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None) or kind.executable_path
+    if not os.path.isfile(path):
+        missing(NO_BROWSER)
+    # the pages are our own, and a container's root cannot have the sandbox
+    chromium = kind.launch(executable_path=path, chromium_sandbox=False, args=list(flags))
+    yield chromium
+    chromium.close()

@@ -12,7 +12,7 @@ from threading import Thread
 
 import nbformat
 import pytest
-from in_browser import launched, missing
+from in_browser import missing, opened
 
 from web.test_pages import HTML
 
@@ -55,9 +55,9 @@ def start(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def strict() -> Iterator:
+def strict(browser) -> Iterator:
     """A browser as a reader has it."""
-    yield from launched(FLAGS)
+    yield from opened(browser.browser_type, FLAGS)
 
 
 def test_reader_without_a_network(start, strict):
