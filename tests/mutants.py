@@ -31,6 +31,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import pytest
+from places import COMPILED
 
 import phase_utils
 from phase_utils._files import write_atomic
@@ -43,7 +44,7 @@ MODULES = tuple(
     for room in ROOMS
     for path in sorted((PACKAGE / room).glob("*.py"))
     # numba compiles the kernels from their file, whatever their code is set to: `test_compiled`
-    if path.stem not in ("__init__", "kernels", "lanes")
+    if path.stem not in ("__init__", *COMPILED)
 )
 SEEN = TESTS.parent / ".pytest_cache" / "mutants"
 KNOWN = tomllib.loads((TESTS / "mutants.toml").read_text(encoding="utf-8"))

@@ -31,3 +31,7 @@ def read_only(folder: Path) -> Iterator[None]:
             os.seteuid(0)
         for path, mode in (above | modes).items():
             path.chmod(mode)
+
+
+# modules of `training` that need numba, which compiles what they hold
+COMPILED = ("compiling", "kernels", "kernels_lbfgs", "lanes", "vectors")

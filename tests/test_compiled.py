@@ -1,18 +1,22 @@
 """The compiled engine against the one of torch: same losses, same algorithms, same ends."""
 
 import dataclasses
+import re
+import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from places import COMPILED
 
 import phase_utils as pu
 from phase_utils.training import compiled
 
 pytest.importorskip("numba")
 
-from phase_utils.training import kernels, minimisers
+from phase_utils.training import compiling, kernels, minimisers
 from phase_utils.training import rows as rows_of_batches
 from phase_utils.training.layout import network_of, pace_of, room_for, rules_of
 
@@ -359,7 +363,8 @@ def test_a_pace_is_that_of_the_engine_of_torch(monkeypatch):
 @pytest.fixture
 def imported_anew(monkeypatch):
     compiled.kernels.cache_clear()
-    monkeypatch.delitem(sys.modules, "phase_utils.training.kernels")
+    for name in ("compiling", "kernels", "kernels_lbfgs"):
+        monkeypatch.delitem(sys.modules, f"phase_utils.training.{name}")
     yield
     compiled.kernels.cache_clear()
 
@@ -379,3 +384,19 @@ def test_without_a_folder_to_keep_compiled_code_torch_trains(monkeypatch):
     monkeypatch.setattr("numba.njit", refusing)
     net = pu.LinearNetwork(pu.Moments.isotropic(2), 1, 3)
     assert pu.train(net, net.initial_weights(0.5, [0]), 0.1).engine == "torch"
+
+
+def test_what_is_compiled_is_kept_until_any_file_of_the_engine_changes(tmp_path):
+    folder, uses = Path(compiling.__file__).parent, set(COMPILED)
+    for name in COMPILED:
+        text = (folder / f"{name}.py").read_text()
+        uses |= set(re.findall(r"^from phase_utils\.training\.(\w+) import", text, re.M))
+    assert uses == set(compiling.FILES)
+    for name in compiling.FILES:
+        shutil.copy(folder / f"{name}.py", tmp_path)
+    assert compiling.digest(tmp_path) == compiling.STATE
+    (tmp_path / "layout.py").write_text((folder / "layout.py").read_text() + "#")
+    assert compiling.digest(tmp_path) != compiling.STATE
+    # under this name numba files what it has compiled, and finds it again
+    for kernel in (kernels.dot, *(compiled.kernels(m).descend for m in ("lbfgs", "adam"))):
+        assert kernel.py_func.__qualname__.endswith(compiling.STATE)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import COMPILED
 
 import phase_utils as pu
 
@@ -91,7 +92,7 @@ def test_a_class_or_a_constant_has_one_home():
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
 def test_a_module_is_not_hidden_by_a_function(path):
-    if path.stem in ("kernels", "lanes"):
+    if path.stem in COMPILED:
         pytest.importorskip("numba")
     name = ".".join(("phase_utils", *path.relative_to(PACKAGE).with_suffix("").parts))
     namespace = {}

@@ -23,7 +23,7 @@ from phase_utils.training.minimisers import STATUS
 from phase_utils.training.networks import LinearNetwork
 from phase_utils.training.settings import Settings
 
-COMPILED_IN = {"lbfgs": "kernels", "adam": "lanes", "sgd": "lanes"}
+COMPILED_IN = {"lbfgs": "kernels_lbfgs", "adam": "lanes", "sgd": "lanes"}
 ROWS, SHARES = 16, 4  # that a thread takes at a time, and how many times those of "lanes"
 WIDEST = 128  # layer, above which the matrix products of torch are faster
 WORK = 2**29  # products that a call is about to compute: some tenths of a second
@@ -101,7 +101,7 @@ def side_by_side(
 ) -> tuple[Trainer, int]:
     """Adam or gradient descent of as many rows at a time as a vector has numbers, and how many."""
     compiled, pace = kernels(settings.method), layout.pace_of(settings, dtype)
-    lanes = compiled.BYTES // batch.x.itemsize
+    lanes = compiled.abreast(batch.x.dtype)
     most = 1 + WORK // (batch.x.shape[1] * int(max(network.sizes)))
 
     def run(rows: range, stop: Event) -> None:
