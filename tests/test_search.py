@@ -275,6 +275,24 @@ def test_a_minimisation_that_will_not_come_below_the_blind_network_ends():
     assert falls([2.0 + 0.2**k for k in range(45)]) == 20  # it has become the blind one
 
 
+@pytest.mark.parametrize("decay_all", [True, False])
+def test_only_where_all_decays_a_minimisation_ends_early(decay_all, monkeypatch):
+    """What does not decay may grow without end, as a GRU's does, and slowly."""
+    objective, watched = problem(decay_all=decay_all), []
+    minimise = objective.minimise
+
+    def seen(*arguments, progress=None, **options):
+        watched.append(progress)
+        return minimise(*arguments, progress=progress, **options)
+
+    reference = Reference(objective, 0.02)
+    reference.at(0.01)
+    monkeypatch.setattr(objective, "minimise", seen)
+    start = Ascent("own", np.random.default_rng(0).normal(size=objective.parameters))
+    ascend(objective, reference, start, 0.01, steps=1)
+    assert watched and (watched[0] is not None) == decay_all
+
+
 def test_a_start_that_ended_in_a_known_state_is_not_finished_again():
     def ascent(gamma, square, done):
         return Ascent("own", np.zeros(1), gamma, square=square, done=done)

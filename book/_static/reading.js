@@ -177,7 +177,8 @@
   async function cite(anchor) {
     const [page] = location.href.slice(root.length).split(".html");
     const address = location.protocol === "file:" ? `${page}.html` : `${root}${page}.html`;
-    const told = (await load("citations", page))?.[anchor] ?? [];
+    const told = (await load("citations", page))?.[anchor];
+    if (!told) return; // its script is gone: there is nothing to say
     const dialog = document.createElement("dialog");
     dialog.className = "citation-of";
     dialog.ariaLabel = "How to cite this section";

@@ -86,20 +86,15 @@ def ascend(
     """
     structured = objective.penalty.function is None
     floor = max(1e2 * objective.rounding, 1e-6 if objective.draws else 0.0)
-    weights, fails, free = run.weights, 0, not objective.decays.all()
+    weights, fails, whole = run.weights, 0, bool(objective.decays.all())
     for step in range(steps):
         blind = reference.at(gamma)
         loss, square = objective.values(weights)
         margin = abs(blind.value - loss - gamma * square)
         scale = min(1.0, max(margin, 1e-3 * gamma * abs(square - blind.square), 1e-13))
+        watch = Progress(gamma, blind.value, blind.square, tolerance, iterations) if whole else None
         found, loss, square = objective.minimise(
-            weights,
-            gamma,
-            iterations=iterations,
-            scale=scale,
-            progress=None
-            if free
-            else Progress(gamma, blind.value, blind.square, tolerance, iterations),
+            weights, gamma, iterations=iterations, scale=scale, progress=watch
         )
         if not structured:
             found, loss, square = _snapped(objective, found, loss, square, gamma, iterations, scale)

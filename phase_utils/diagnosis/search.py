@@ -23,9 +23,7 @@ SHORT, SHORT_STEPS = 40, 5  # iterations and steps of the first round, in which 
 FINISHED = 4  # starts that are finished, besides the best of each kind
 # relative steps of gamma at which a first round, a start, and the best one end
 LOOSELY, ROUGHLY, FINELY = 3e-4, 1e-5, 1e-6
-ONE_STATE = (
-    0.01  # relative distance of R, and NEAR of gamma, at which two starts have met in one state
-)
+ONE_STATE = 0.01  # relative distance of R at which two starts, NEAR in gamma, are in one state
 MET_BY = 2  # starts where the bounds from below and above have met: the known one and the own
 LARGE = 2e7  # samples times weights above which starts are screened on a part of the samples
 LARGE_INPUTS = 1e7  # samples times inputs above which no bound from above is looked for

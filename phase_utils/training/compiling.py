@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar
 
 from numba import njit
@@ -29,6 +30,7 @@ def kept(function: Compilable, **options: Any) -> Compilable:
     numba looks for changes in a function's own file alone. It files the result under the qualified
     name of the function, which here tells the state of all files: what another left is not read.
     """
-    function.__qualname__ += f"_{STATE}"
-    made: Any = njit(cache=True, nogil=True, error_model="numpy", **options)(function)
+    named = FunctionType(function.__code__, function.__globals__, function.__name__)
+    named.__qualname__ = f"{function.__qualname__}_{STATE}"
+    made: Any = njit(cache=True, nogil=True, error_model="numpy", **options)(named)
     return made

@@ -18,9 +18,9 @@ from phase_utils.training.vectors import (
     SET_HALF,
     alike,
     called,
-    kernel,
     load,
     matrix,
+    of_lanes,
     product,
     root,
     store,
@@ -35,7 +35,7 @@ def abreast(dtype: Any) -> int:
     return BYTES // int(dtype.itemsize)
 
 
-@kernel
+@of_lanes
 def noise_free(net: Network, state: Abreast, out: Any) -> None:
     """Data loss and gradient; they are written."""
     x, sizes, at, k, d = state.x, net.sizes, net.at, net.sizes[-1], net.sizes[0]
@@ -66,7 +66,7 @@ def noise_free(net: Network, state: Abreast, out: Any) -> None:
         carried = after
 
 
-@kernel
+@of_lanes
 def louder(m: Any, noise: float) -> None:
     """Multiply the diagonal by 1 + noise."""
     factor = alike(m.flat, 1 + noise)
@@ -75,7 +75,7 @@ def louder(m: Any, noise: float) -> None:
         store(m.flat, k, factor * load(m.flat, k))
 
 
-@kernel
+@of_lanes
 def noisy(net: Network, state: Abreast, out: Any) -> None:
     """Data loss and gradient by second moments M and sensitivities S; they are written."""
     x, sizes, at, k, noises = state.x, net.sizes, net.at, net.sizes[-1], net.noises
@@ -145,7 +145,7 @@ def noisy(net: Network, state: Abreast, out: Any) -> None:
         product(gradients, turned(above), matrix(state.correlation, seen, k, d), ADD)
 
 
-@kernel
+@of_lanes
 def move(net: Network, pace: Pace, state: Abreast) -> None:
     """One step of every network."""
     x, g, first, second = state.x, state.g, state.first, state.second
@@ -180,7 +180,7 @@ def move(net: Network, pace: Pace, state: Abreast) -> None:
             store(first, i, mean)
 
 
-@kernel
+@of_lanes
 def measure(net: Network, state: Abreast, lane: int) -> None:
     """Loss, with decay, and norms of weights, gradient and first moments of a network."""
     real, f = state.x.dtype.type, float(state.loss[0, lane])
@@ -197,7 +197,7 @@ def measure(net: Network, state: Abreast, lane: int) -> None:
     state.steepness[lane], state.speed[lane] = np.sqrt(steepness), np.sqrt(speed)
 
 
-@kernel
+@of_lanes
 def judged(pace: Pace, state: Abreast, lane: int) -> int:
     """Status code of a network."""
     f, size, norm_g = state.f[lane], state.size[lane], state.steepness[lane]
@@ -208,7 +208,7 @@ def judged(pace: Pace, state: Abreast, lane: int) -> int:
     return pace.converged if rests and norm_g <= bound / max(size, 1.0) else pace.running
 
 
-@kernel
+@of_lanes
 def begun(net: Network, pace: Pace, state: Abreast, lane: int) -> int:
     """Note what a network starts from; return its status code."""
     unit = abs(float(state.x.dtype.type(net.Eyy)))
@@ -220,7 +220,7 @@ def begun(net: Network, pace: Pace, state: Abreast, lane: int) -> int:
     return judged(pace, state, lane) if sound else pace.nonfinite
 
 
-@kernel
+@of_lanes
 def exchange(state: Abreast, lane: int, row: int, out: Batch) -> None:
     """Let the network of a row into a lane; for row -1 none, which is one of zeros."""
     state.row[lane], state.age[lane] = row, 0

@@ -22,7 +22,7 @@ TALL, BROAD = 4, 2  # rows and columns of a product that are summed at a time, i
 FUSED = ("contract",)  # a product and a sum may be rounded once; nothing else is free
 called = functools.partial(kept, fastmath=set(FUSED), no_cfunc_wrapper=True)
 # called from kernels alone, which takes less time to compile
-kernel = functools.partial(called, no_cpython_wrapper=True)
+of_lanes = functools.partial(called, no_cpython_wrapper=True)
 
 
 class Vector(types.Type):  # type: ignore[misc]
@@ -210,13 +210,13 @@ class Matrix(NamedTuple):
     columns: int
 
 
-@kernel
+@of_lanes
 def matrix(flat: Any, at: int, rows: int, columns: int) -> Any:
     """That from vector `at` on, row by row."""
     return Matrix(flat, at, columns, 1, rows, columns)
 
 
-@kernel
+@of_lanes
 def turned(m: Any) -> Any:
     """The transpose."""
     return Matrix(m.flat, m.at, m.aside, m.down, m.columns, m.rows)
@@ -233,7 +233,7 @@ SET, ADD = How(False, False), How(True, False)
 SET_HALF, ADD_HALF = How(False, True), How(True, True)
 
 
-@kernel
+@of_lanes
 def product(out: Any, left: Any, right: Any, how: How) -> None:
     """Write left @ right."""
     rows, columns, add, symmetric = out.rows, out.columns, how.add, how.symmetric
