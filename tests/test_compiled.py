@@ -18,7 +18,14 @@ pytest.importorskip("numba")
 
 from phase_utils.training import compiling, kernels, minimisers
 from phase_utils.training import rows as rows_of_batches
-from phase_utils.training.layout import network_of, pace_of, room_for, rules_of
+from phase_utils.training.layout import (
+    Batch,
+    block_for,
+    network_of,
+    pace_of,
+    room_for,
+    rules_of,
+)
 
 TYPES = {torch.float64: np.dtype(np.float64), torch.float32: np.dtype(np.float32)}
 
@@ -97,6 +104,26 @@ def test_loss_and_gradient_are_those_of_torch(net, dtype, share):
         value = kernels.value_and_gradient(description, x, gamma, room, out)
         assert value == pytest.approx(loss.item(), rel=share, abs=0)
         np.testing.assert_allclose(out, flat, rtol=0, atol=share * np.abs(flat).max())
+
+
+@pytest.mark.parametrize("net", CASES)
+@pytest.mark.parametrize(("dtype", "share"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_the_loss_of_lanes_is_that_of_torch(net, dtype, share):
+    """It says when a descent ends, and nothing else tells it."""
+    number, lanes = TYPES[dtype], compiled.kernels("adam")
+    weights, gammas = net.initial_weights(0.7, range(3), dtype=dtype), torch.tensor([0.1, 0.2, 0.7])
+    loss, gradients = net.value_and_gradient(weights, gammas.to(dtype))
+    x = torch.cat([w.flatten(1) for w in weights], 1).numpy()
+    ended = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    batch = Batch(x, gammas.to(dtype).numpy(), np.full(3, 0.1, number), *ended)
+    description = network_of(net, number)
+    block = block_for(description, lanes.abreast(number), number)
+    block.queue[:] = 0, 3
+    at_once = pace_of(pu.Settings("adam"), dtype)._replace(max_steps=0)
+    lanes.descend(description, at_once, block, batch, 1)
+    np.testing.assert_allclose(block.f[:3], loss, rtol=share, atol=0)
+    steepness = torch.cat([g.flatten(1) for g in gradients], 1).norm(dim=1)
+    np.testing.assert_allclose(block.steepness[:3], steepness, rtol=share, atol=0)
 
 
 @pytest.mark.parametrize("net", CASES)
