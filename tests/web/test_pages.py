@@ -43,11 +43,11 @@ CUT = """() => [...document.querySelectorAll("div.math mjx-container")]
 UNTYPESET = """() => [...document.querySelectorAll("main .math, main mjx-merror")]
   .filter(e => e.matches("mjx-merror") || !e.querySelector("mjx-container"))
   .map(e => e.outerHTML.slice(0, 120))"""
-# Text that was meant as a formula.
+# Text that was meant as a formula, or as code.
 RAW = """() => {
   const main = document.querySelector("main").cloneNode(true);
   main.querySelectorAll("pre, code, script, .math, mjx-container").forEach(e => e.remove());
-  return main.textContent.match(/\\$[^$\\n]+\\$|\\\\[([].{0,20}/g) ?? [];
+  return main.textContent.match(/\\$[^$\\n]+\\$|\\\\[([].{0,20}|`[^`\\n]+`/g) ?? [];
 }"""
 # the text of main is dark on light or light on dark, whichever theme is asked for
 CONTRAST = """() => {
