@@ -396,6 +396,21 @@ def test_icons_are_drawn_by_a_font_that_holds_them_alone():
     assert len(held) < 60 and icons.stat().st_size < 8_000
 
 
+def test_code_has_marks_where_a_theme_colours_them():
+    be_built()
+    style = (HTML / "_static" / "pygments.css").read_text(encoding="utf-8")
+    for theme in ("light", "dark"):
+        rule = rf'"{theme}"\] \.highlight {{}}{{{{[^}}}}]*\bcolor: (#\w+)'
+        (common,) = re.findall(rule.format(""), style)
+        marked = rule.format(r"\.p ")
+        assert re.findall(marked, style) == [common]  # punctuation looks like all code
+    text = (HTML / "notebooks" / "05_depth_one.html").read_text(encoding="utf-8")
+    code = "".join(re.findall("<pre>.*?</pre>", text, re.S))
+    assert {"o", "k", "mi"} <= set(re.findall('<span class="([a-z0-9]+)">', code))
+    assert '<span class="p">' not in code and '<span class="n">' not in code
+    assert re.search(r'pu<span class="o">\.</span>Landscape\(', code)  # and nothing is lost
+
+
 def test_a_figure_that_a_phone_shrinks_is_enlarged(tab):
     tab.set_viewport_size(PHONE)
     tab.goto((HTML / "notebooks/02_effective_landscape.html").as_uri())
