@@ -124,7 +124,8 @@ AXE = """async () => {
   document.querySelectorAll("mjx-container").forEach(e => e.replaceChildren("x"));
   const seen = new Set();
   const known = look => seen.has(look) || !seen.add(look);
-  const own = ":is(h1, h2, h3, h4, h5, h6, label, input, button, select, output, [role], [aria-live])";
+  const own = ":is(h1, h2, h3, h4, h5, h6, label, input, button, select, output, [role],"
+    + " [aria-live])";
   const part = e => [e.tagName, e.className, e.dataset.look, e.textContent.trim() !== "",
                      ...e.getAttributeNames()];
   const parts = ".bd-article :is(p, li, div, pre span), .bd-sidebar li, tbody tr";
