@@ -1,6 +1,6 @@
 """Propose mutants of the claims of a chapter, by trying them: lines for `claim_mutants.toml`.
 
-    python tests/propose_mutants.py CHAPTER [AT:EXPRESSION ...]
+    python tests/propose_mutants.py CHAPTER ... [--package MODULE:FUNCTION:EXPRESSION ...]
 
 Candidates are what the chapter computes on the way to what a check is given: its functions and what
 its statements assign, from far to near, a few for each claim. Expressions of the package may be
@@ -15,20 +15,17 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import claim_mutants
 import in_process
 import pytest
 from claim_mutants import ANSWER, NUMBER, Mutant, Runs
-from planting import apart
 
 import phase_utils as pu
 from phase_utils.chapters import vocabulary
 
 CHECKS = 3  # of a claim that are looked at
-NEAR = 6  # expressions on the way to a check that are tried at most
 IDLE = ("symbols", "Symbol", "len", "range", "int", "default_rng")  # give no number
 Failed = dict[str, str]  # what claims failed by
 # what is scaled in place of what holds it
@@ -36,26 +33,16 @@ HELD = {ast.Tuple: "elts", ast.List: "elts", ast.Dict: "values", ast.ListComp: "
 HELD[ast.DictComp] = "value"
 
 
-def seen(chapter: str) -> tuple[float, dict[str, list[int]]]:
-    """Of a run without mutants: its seconds, and the statements that check each claim."""
-    store = Path(f"seen-{chapter}.json").absolute()
-
-    def work() -> int:
-        runs, checked = Runs(chapter), defaultdict(list)
-        with in_process.recorded(pytest.MonkeyPatch()) as results:
-            for number in range(len(runs.body)):
-                runs.until(number + 1)
-                for result in results:
-                    if result["state"] in (vocabulary.PASS, vocabulary.REDUCED):
-                        checked[result["id"]].append(number)
-                results.clear()
-        store.write_text(json.dumps([time.process_time(), checked]))
-        return 0
-
-    if apart(work, 600) != 0:
-        raise SystemExit(f"{chapter} does not run")
-    took, checked = json.loads(store.read_text())
-    return took, checked
+def checked_by(chapter: str) -> dict[str, list[int]]:
+    """The statements that check each claim, as far as they name it."""
+    own = {d.id for d in pu.claims.definitions() if d.chapter == chapter}
+    found = defaultdict(list)
+    for number, statement in enumerate(claim_mutants.statements(chapter, vocabulary.SMOKE)):
+        nodes = list(ast.walk(statement))
+        if any(called(node) == "check" for node in nodes):
+            for claim in own & {n.value for n in nodes if isinstance(n, ast.Constant)}:
+                found[claim].append(number)
+    return found
 
 
 def loads(node: ast.AST) -> set[str]:
@@ -132,17 +119,19 @@ def texts(chapter: str, at: str) -> dict[int, str]:
     return {id(n): t for t, (_, n) in claim_mutants.site(chapter, at, vocabulary.SMOKE)[1].items()}
 
 
-def candidates(chapter: str, checked: dict[str, list[int]]) -> dict[int, list[tuple[str, Mutant]]]:
-    """For each statement the claims and the mutants to be tried there."""
+def candidates(
+    chapter: str, checked: dict[str, list[int]], near: int
+) -> dict[int, list[tuple[str, Mutant]]]:
+    """For each statement the claims and the mutants to be tried there: so many near each check."""
     body = claim_mutants.statements(chapter, vocabulary.SMOKE)
     found: dict[int, list[tuple[str, Mutant]]] = defaultdict(list)
     for claim, places in checked.items():
-        for side, most in (("measured", NEAR), ("expected", NEAR // 2)):
+        for side, most in (("measured", near), ("expected", near // 2)):
             chosen: dict[Mutant, int] = {}
             for number in dict.fromkeys(places[:CHECKS]):
                 way = list(on_the_way(body, number, claim, side))
-                own = [w for w in way if w[1]][:2]
-                for place, at, node in [*way[: most - 2], *own]:
+                own = [w for w in way if w[1]][: most // 2]
+                for place, at, node in [*way[: most - len(own)], *own]:
                     if text := texts(chapter, at).get(id(node)):
                         chosen[Mutant(chapter, at, text)] = place
             for mutant, place in chosen.items():
@@ -150,17 +139,16 @@ def candidates(chapter: str, checked: dict[str, list[int]]) -> dict[int, list[tu
     return found
 
 
-def propose(chapter: str, package: Sequence[Mutant], most: float) -> list[tuple[Mutant, Failed]]:
-    """What mutants failed, by claim, in at most so many seconds."""
-    took, checked = seen(chapter)
+def propose(chapter: str, package: Sequence[Mutant], near: int) -> list[tuple[Mutant, Failed]]:
+    """What mutants failed, by claim."""
+    checked = checked_by(chapter)
     needed, end = set(checked), max(max(places) for places in checked.values())
-    print(f"{chapter}: {took:.1f} s, {len(needed)} claims", file=sys.stderr, flush=True)
     tried: dict[Mutant, Failed] = {}
-    runs, stop = Runs(chapter), time.monotonic() + most
+    runs = Runs(chapter)
 
     def attempt(mutant: Mutant, last: int) -> None:
         begun = time.monotonic()
-        tried[mutant] = failed = runs.attempt(mutant, last, 60 + 10 * took)
+        tried[mutant] = failed = runs.attempt(mutant, last)
         new = needed & {c for c, by in failed.items() if by == NUMBER}
         needed.difference_update(new)
         said = f"{time.monotonic() - begun:5.1f} s, {len(failed)} failed, {len(new)} new, "
@@ -169,8 +157,8 @@ def propose(chapter: str, package: Sequence[Mutant], most: float) -> list[tuple[
     with in_process.recorded(pytest.MonkeyPatch(), on_result=lambda r: runs.on_result(r)):
         for mutant in package:
             attempt(mutant, end)
-        for number, listed in sorted(candidates(chapter, checked).items()):
-            if not needed or time.monotonic() > stop:
+        for number, listed in sorted(candidates(chapter, checked, near).items()):
+            if not needed:
                 break
             runs.until(number)
             for claim, mutant in listed:
@@ -195,17 +183,8 @@ def covering(tried: Sequence[tuple[Mutant, Failed]]) -> list[tuple[Mutant, list[
     return chosen
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def tell(chapter: str, tried: Sequence[tuple[Mutant, Failed]]) -> None:
     """Print lines of the list, and which claims no mutant failed."""
-    parser = argparse.ArgumentParser(description="Propose mutants of the claims of a chapter.")
-    parser.add_argument("chapter")
-    parser.add_argument("package", nargs="*", metavar="MODULE:FUNCTION:EXPRESSION")
-    parser.add_argument("--seconds", type=float, default=600.0, help="when to stop trying")
-    options = parser.parse_args(arguments)
-    chapter = pu.chapters.find(options.chapter).name
-    claim_mutants.load([chapter])
-    named = [words.rsplit(":", 1) for words in options.package]
-    tried = propose(chapter, [Mutant(chapter, at, text) for at, text in named], options.seconds)
     for mutant, claims in covering(tried):
         print(f"[[{chapter}]]")
         print(f'at = "{mutant.at}"' if mutant.at else "", end="\n" if mutant.at else "")
@@ -213,10 +192,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     by = {c: b for _, failed in tried for c, b in failed.items() if b == ANSWER}
     by |= {c: b for _, failed in tried for c, b in failed.items() if b == NUMBER}
     own = [d.id for d in pu.claims.definitions() if d.chapter == chapter]
-    print(
-        f"# {chapter}: {list(by.values()).count(NUMBER)} by a number, by an answer alone", end=" "
-    )
-    print(f"{[c for c in by if by[c] == ANSWER]}, left {[c for c in own if c not in by]}")
+    print(f"# {chapter}: {list(by.values()).count(NUMBER)} by a number", end=", ")
+    print(f"by an answer alone {[c for c in by if by[c] == ANSWER]}", end=", ")
+    print(f"left {[c for c in own if c not in by]}", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print lines of the list, and which claims no mutant failed."""
+    parser = argparse.ArgumentParser(description="Propose mutants of the claims of a chapter.")
+    parser.add_argument("chapters", nargs="+", metavar="CHAPTER")
+    parser.add_argument("--package", nargs="*", default=[], metavar="MODULE:FUNCTION:EXPRESSION")
+    parser.add_argument("--near", type=int, default=4, help="expressions tried for a check")
+    options = parser.parse_args(arguments)
+    chapters = [pu.chapters.find(c).name for c in options.chapters]
+    claim_mutants.load(chapters)
+    for chapter in chapters:
+        package = [Mutant(chapter, *words.rsplit(":", 1)) for words in options.package]
+        tell(chapter, propose(chapter, package, options.near))
     return 0
 
 
