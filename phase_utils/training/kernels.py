@@ -10,7 +10,9 @@ from phase_utils.training.compiling import kept
 from phase_utils.training.layout import Network, Room
 
 FREE = {"reassoc", "contract", "arcp", "nsz"}  # what rounding may vary; nan and inf may not
-kernel = functools.partial(kept, fastmath=FREE)
+kernel = functools.partial(kept, fastmath=FREE, no_cfunc_wrapper=True)
+# called from kernels alone, which takes less time to compile
+inner = functools.partial(kernel, no_cpython_wrapper=True)
 
 
 @kernel
@@ -22,13 +24,13 @@ def dot(a: Any, b: Any) -> float:
     return total
 
 
-@kernel
+@inner
 def matrix(flat: Any, at: int, rows: int, columns: int) -> Any:
     """The numbers from `at` on as a matrix."""
     return flat[at : at + rows * columns].reshape(rows, columns)
 
 
-@kernel
+@inner
 def product(out: Any, left: Any, right: Any) -> None:
     """Write left @ right; the rows of `right` are contiguous."""
     inner = len(right)
@@ -47,7 +49,7 @@ def product(out: Any, left: Any, right: Any) -> None:
                 row[j] += a * p[j]
 
 
-@kernel
+@inner
 def noise_free(net: Network, x: Any, state: Room, out: Any) -> float:
     """Data loss; its gradient is written."""
     sizes, at, zero, two = net.sizes, net.at, x.dtype.type(0), x.dtype.type(2)
@@ -88,7 +90,7 @@ def noise_free(net: Network, x: Any, state: Room, out: Any) -> float:
     return loss
 
 
-@kernel
+@inner
 def turned(out: Any, w: Any) -> None:
     """Write the transpose."""
     for i in range(len(w)):
@@ -96,7 +98,7 @@ def turned(out: Any, w: Any) -> None:
             out[j, i] = w[i, j]
 
 
-@kernel
+@inner
 def noisy(net: Network, x: Any, state: Room, out: Any) -> float:
     """Data loss by second moments M and sensitivities S; its gradient is written."""
     sizes, at, two, one = net.sizes, net.at, x.dtype.type(2), x.dtype.type(1)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from phase_utils.training.kernels import dot, kernel, value_and_gradient
+from phase_utils.training.kernels import dot, inner, kernel, value_and_gradient
 from phase_utils.training.layout import Network, Room, Rules
 
 
-@kernel
+@inner
 def judged(
     rules: Rules, past: Any, f: float, norm_g: float, size: float, numbers: Any
 ) -> tuple[int, Any]:
@@ -39,7 +39,7 @@ def judged(
     return rules.stalled if stands else rules.running, past
 
 
-@kernel
+@inner
 def remember(state: Room, slot: int, overlap: float) -> None:
     """Write the pair into its slot, or empty it for no overlap s.y, and products with the rest."""
     m, steps, changes = len(state.inverse), state.basis, state.basis[len(state.inverse) :]
@@ -63,7 +63,7 @@ def remember(state: Room, slot: int, overlap: float) -> None:
         state.along[k], state.along[m + k] = sg, yg
 
 
-@kernel
+@inner
 def steepest(state: Room, h0: float) -> None:
     """Point against the gradient."""
     scale = state.g.dtype.type(-h0)
@@ -71,7 +71,7 @@ def steepest(state: Room, h0: float) -> None:
         state.d[i] = scale * state.g[i]
 
 
-@kernel
+@inner
 def turn(state: Room, newest: int, h0: float) -> None:
     """Two-loop recursion in the coefficients of the basis; empty slots take no part."""
     m, d = len(state.inverse), state.d

@@ -12,7 +12,6 @@ import numpy as np
 from phase_utils.training.layout import Abreast, Batch, Network, Pace
 from phase_utils.training.vectors import (
     ADD,
-    ADD_HALF,
     BYTES,
     SET,
     SET_HALF,
@@ -71,7 +70,7 @@ def louder(m: Any, noise: float) -> None:
     """Multiply the diagonal by 1 + noise."""
     factor = alike(m.flat, 1 + noise)
     for i in range(m.rows):
-        k = m.at + i * (m.down + m.aside)
+        k = m.at + i * (m.stride + 1)
         store(m.flat, k, factor * load(m.flat, k))
 
 
@@ -127,7 +126,7 @@ def noisy(net: Network, state: Abreast, out: Any) -> None:
         product(S, turned(top), powered, SET_HALF)
         for i in range(k * p):
             store(pulled.flat, i, two * load(above.flat, i))
-        product(S, turned(above), pulled, ADD_HALF)
+        product(S, turned(above), pulled, ADD)
     for layer in range(depth - 2, -1, -1):
         q, p, d = sizes[layer + 2], sizes[layer + 1], sizes[layer]
         if layer < depth - 2:

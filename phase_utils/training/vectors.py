@@ -18,9 +18,12 @@ from phase_utils.training.compiling import kept
 
 FEATURES = cpu_target.target_context.codegen().magic_tuple()[2]  # of the processor
 BYTES = 64 if "+avx512f" in FEATURES else 32  # of a vector register, or of two
-TALL, BROAD = 4, 2  # rows and columns of a product that are summed at a time, in registers
+# rows and columns of a product that are summed at a time, in registers; columns of a last row
+TALL, BROAD, LONG = 4, 2, 4
 FUSED = ("contract",)  # a product and a sum may be rounded once; nothing else is free
-called = functools.partial(kept, fastmath=set(FUSED), no_cfunc_wrapper=True)
+# references to arrays are not counted, which took a fifth of the time of small networks' gradients;
+# hence no function may return an array to Python
+called = functools.partial(kept, fastmath=set(FUSED), no_cfunc_wrapper=True, _nrt=False)
 # called from kernels alone, which takes less time to compile
 of_lanes = functools.partial(called, no_cpython_wrapper=True)
 
@@ -151,61 +154,22 @@ for operation, name in {
     arithmetic(operation, name)
 
 
-def tile(rows: int, columns: int) -> Any:
-    """What finds so many rows and columns of left @ right from (i, j) on, in registers."""
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def summed(_: Any, out: Any, left: Any, right: Any, i: Any, j: Any, add: Any) -> Any:
-        def made(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-            matrices, (i, j, add) = given[:3], given[3:]
-            kinds = [matrix[0] for matrix in signature.args[:3]]
-
-            def entry(which: int, row: Any, column: Any) -> Any:
-                flat, at, *strides = (builder.extract_value(matrices[which], n) for n in range(4))
-                for index, stride in zip((row, column), strides, strict=True):
-                    at = builder.add(at, builder.mul(index, stride))
-                return place(context, builder, kinds[which], flat, at)
-
-            def beyond(index: Any, count: int) -> list[Any]:
-                return [builder.add(index, ir.Constant(index.type, n)) for n in range(count)]
-
-            zero = ir.Constant(in_register(kinds[0].dtype), None)
-            down, along = beyond(i, rows), beyond(j, columns)
-            sums = {
-                (r, c): (cgutils.alloca_once_value(builder, zero), entry(0, r, c))
-                for r in down
-                for c in along
-            }
-            with builder.if_then(add):
-                for total, target in sums.values():
-                    builder.store(fetched(builder, kinds[0], target), total)
-            with cgutils.for_range(builder, builder.extract_value(given[1], 5)) as loop:
-                k = loop.index
-                ones = {r: fetched(builder, kinds[1], entry(1, r, k)) for r in down}
-                others = {c: fetched(builder, kinds[2], entry(2, k, c)) for c in along}
-                for (r, c), (total, _) in sums.items():
-                    product = builder.fmul(ones[r], others[c], flags=FUSED)
-                    more = builder.fadd(builder.load(total), product, flags=FUSED)
-                    builder.store(more, total)
-            for total, target in sums.values():
-                written(builder, kinds[0], target, builder.load(total))
-            return context.get_dummy_value()
-
-        return types.void(out, left, right, i, j, add), made
-
-    return summed
-
-
-both, tall, broad, single = tile(TALL, BROAD), tile(TALL, 1), tile(1, BROAD), tile(1, 1)
-
-
 class Matrix(NamedTuple):
-    """A matrix of every network in a flat array: entry (i, j) is vector at + i down + j aside."""
+    """A matrix of every network in a flat array: entry (i, j) is vector at + i stride + j."""
 
     flat: Any
     at: int
-    down: int
-    aside: int
+    stride: int
+    rows: int
+    columns: int
+
+
+class Turned(NamedTuple):
+    """The transpose of such a one: entry (i, j) is vector at + i + j stride."""
+
+    flat: Any
+    at: int
+    stride: int
     rows: int
     columns: int
 
@@ -213,13 +177,13 @@ class Matrix(NamedTuple):
 @of_lanes
 def matrix(flat: Any, at: int, rows: int, columns: int) -> Any:
     """That from vector `at` on, row by row."""
-    return Matrix(flat, at, columns, 1, rows, columns)
+    return Matrix(flat, at, columns, rows, columns)
 
 
 @of_lanes
 def turned(m: Any) -> Any:
     """The transpose."""
-    return Matrix(m.flat, m.at, m.aside, m.down, m.columns, m.rows)
+    return Turned(m.flat, m.at, m.stride, m.columns, m.rows)
 
 
 class How(NamedTuple):
@@ -229,34 +193,110 @@ class How(NamedTuple):
     symmetric: bool  # of which the lower half is found, and copied
 
 
-SET, ADD = How(False, False), How(True, False)
-SET_HALF, ADD_HALF = How(False, True), How(True, True)
+SET, ADD, SET_HALF = How(False, False), How(True, False), How(False, True)
+
+
+class Entries:
+    """The entries of a matrix, counted from (i, j) on; or those of its transpose.
+
+    Which of the two strides is 1 is known when this is compiled: addresses need few registers.
+    """
+
+    def __init__(
+        self,
+        context: Any,
+        builder: Any,
+        kind: Any,
+        m: Any,
+        i: Any,
+        j: Any,
+        transposed: bool = False,
+    ) -> None:
+        self.builder, self.kind = builder, kind[0]
+        flat, at, stride = (builder.extract_value(m, field) for field in range(3))
+        one, by_rows = ir.Constant(stride.type, 1), kind.instance_class is Matrix
+        self.down, self.aside = (one, stride) if by_rows is transposed else (stride, one)
+        at = builder.add(at, self.beyond(i, j))
+        self.first = place(context, builder, self.kind, flat, at)
+
+    def beyond(self, i: Any, j: Any) -> Any:
+        """How many vectors entry (i, j) is from the first."""
+        i, j = (ir.Constant(self.down.type, n) if isinstance(n, int) else n for n in (i, j))
+        return self.builder.add(self.builder.mul(i, self.down), self.builder.mul(j, self.aside))
+
+    def at(self, i: Any, j: Any) -> Any:
+        """Pointer to entry (i, j)."""
+        return self.builder.gep(self.first, [self.beyond(i, j)])
+
+    def read(self, i: Any, j: Any) -> Any:
+        """The vector of entry (i, j)."""
+        return fetched(self.builder, self.kind, self.at(i, j))
+
+    def write(self, i: Any, j: Any, vector: Any) -> None:
+        """Write it."""
+        written(self.builder, self.kind, self.at(i, j), vector)
+
+
+def tile(rows: int, columns: int) -> Any:
+    """What finds so many rows and columns of left @ right from (i, j) on, in registers."""
+    entries = [(r, c) for r in range(rows) for c in range(columns)]
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def summed(_: Any, out: Any, left: Any, right: Any, i: Any, j: Any, how: Any) -> Any:
+        def made(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            kinds, (out, left, right, i, j, how) = signature.args, given
+            target = Entries(context, builder, kinds[0], out, i, j)
+            mirror = Entries(context, builder, kinds[0], out, i, j, transposed=True)
+            ones = Entries(context, builder, kinds[1], left, i, 0)
+            others = Entries(context, builder, kinds[2], right, 0, j)
+            zero = ir.Constant(in_register(target.kind.dtype), None)
+            sums = {entry: cgutils.alloca_once_value(builder, zero) for entry in entries}
+            with builder.if_then(builder.extract_value(how, How._fields.index("add"))):
+                for entry, total in sums.items():
+                    builder.store(target.read(*entry), total)
+            inner = builder.extract_value(left, Matrix._fields.index("columns"))
+            with cgutils.for_range(builder, inner) as loop:
+                a = [ones.read(r, loop.index) for r in range(rows)]
+                b = [others.read(loop.index, c) for c in range(columns)]
+                for (r, c), total in sums.items():
+                    product = builder.fmul(a[r], b[c], flags=FUSED)
+                    more = builder.fadd(builder.load(total), product, flags=FUSED)
+                    builder.store(more, total)
+            for entry, total in sums.items():
+                target.write(*entry, builder.load(total))
+            with builder.if_then(builder.extract_value(how, How._fields.index("symmetric"))):
+                for entry, total in sums.items():  # of two mirror images in one tile the later
+                    target.write(*entry, builder.load(total))
+                    mirror.write(*entry, builder.load(total))
+            return context.get_dummy_value()
+
+        return types.void(out, left, right, i, j, how), made
+
+    return summed
+
+
+both, tall, along, single = tile(TALL, BROAD), tile(TALL, 1), tile(1, LONG), tile(1, 1)
 
 
 @of_lanes
 def product(out: Any, left: Any, right: Any, how: How) -> None:
-    """Write left @ right."""
-    rows, columns, add, symmetric = out.rows, out.columns, how.add, how.symmetric
-    i = 0
+    """Write left @ right; out must not be a transpose."""
+    i, rows = 0, out.rows
     while i < rows:
-        high = TALL if rows - i >= TALL else 1
-        last = min(i + high, columns) if symmetric else columns
-        j = 0
-        while j < last:
-            wide = BROAD if columns - j >= BROAD else 1
-            if high > 1:
-                if wide > 1:
-                    both(out, left, right, i, j, add)
-                else:
-                    tall(out, left, right, i, j, add)
-            elif wide > 1:
-                broad(out, left, right, i, j, add)
-            else:
-                single(out, left, right, i, j, add)
-            j += wide
+        high = TALL if i + TALL <= rows else 1
+        j, last = 0, min(i + high, out.columns) if how.symmetric else out.columns
+        if high == TALL:
+            while j + BROAD <= last:
+                both(out, left, right, i, j, how)
+                j += BROAD
+            while j < last:
+                tall(out, left, right, i, j, how)
+                j += 1
+        else:
+            while j + LONG <= last:
+                along(out, left, right, i, j, how)
+                j += LONG
+            while j < last:
+                single(out, left, right, i, j, how)
+                j += 1
         i += high
-    if symmetric:
-        for i in range(rows):
-            for j in range(i + 1, columns):
-                lower = load(out.flat, out.at + j * out.down + i * out.aside)
-                store(out.flat, out.at + i * out.down + j * out.aside, lower)
