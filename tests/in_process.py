@@ -4,7 +4,8 @@ Nothing is displayed. What the chapter's ledger records is returned, or ends the
 """
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -20,8 +21,8 @@ Result = dict[str, Any]
 
 
 @cache
-def source(chapter: str, tier: str = "smoke", **parameters: Any) -> str:
-    """Return all code of a chapter as one module, with its parameters set like those of a run."""
+def cells(chapter: str, tier: str = "smoke", **parameters: Any) -> tuple[str, ...]:
+    """Return the code of a chapter's cells, with its parameters set like those of a run."""
     found = chapters.find(chapter)
     parts = []
     for cell in found.notebook().cells:
@@ -29,19 +30,23 @@ def source(chapter: str, tier: str = "smoke", **parameters: Any) -> str:
             parts.append(cell.source)
             if "parameters" in cell.metadata.get("tags", []):
                 values = found.values(parameters, tier)
-                parts += [f"{name} = {value!r}" for name, value in values.items()]
-    return "\n\n".join(parts)
+                parts[-1] += "".join(f"\n{name} = {value!r}" for name, value in values.items())
+    return tuple(parts)
 
 
-def run(
-    code: ast.Module | str,
+def source(chapter: str, tier: str = "smoke", **parameters: Any) -> str:
+    """Return all code of a chapter as one module."""
+    return "\n\n".join(cells(chapter, tier, **parameters))
+
+
+@contextmanager
+def recorded(
     monkeypatch: pytest.MonkeyPatch,
     *,
     on_result: Callable[[Result], None] = lambda _: None,
     on_glue: Callable[[str, Any], None] = lambda *_: None,
-    **names: Any,
-) -> list[Result]:
-    """Execute a chapter's code with `names` defined; return what its ledger recorded.
+) -> Iterator[list[Result]]:
+    """Collect what ledgers record, and show nothing.
 
     `on_result` sees every result when it is recorded, and may raise to end the run; `on_glue` sees
     the name and the value of all that is glued. That must be a plain value, which a page can
@@ -71,7 +76,20 @@ def run(
         patch.setattr("myst_nb.glue", glue)
         patch.setattr("matplotlib.pyplot.show", lambda *_, **__: None)
         try:
-            exec(compile(code, "chapter", "exec"), {"__name__": "__main__", **names})
+            yield results
         finally:
             matplotlib.pyplot.close("all")
+
+
+def run(
+    code: ast.Module | str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    on_result: Callable[[Result], None] = lambda _: None,
+    on_glue: Callable[[str, Any], None] = lambda *_: None,
+    **names: Any,
+) -> list[Result]:
+    """Execute a chapter's code with `names` defined; return what its ledger recorded."""
+    with recorded(monkeypatch, on_result=on_result, on_glue=on_glue) as results:
+        exec(compile(code, "chapter", "exec"), {"__name__": "__main__", **names})
     return results

@@ -12,32 +12,28 @@ fails. Which tests reach what is seen once, by running them all.
 import argparse
 import ast
 import copy
-import gc
 import hashlib
 import importlib
 import json
 import os
-import resource
-import signal
 import sys
 import threading
-import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType
 from typing import Any
 
 import pytest
 from places import COMPILED
+from planting import BROKEN, PACKAGE, apart, compiled, file, functions, place
 
 import phase_utils
 from phase_utils._files import write_atomic
 
 TESTS = Path(__file__).resolve().parent
-PACKAGE = Path(phase_utils.__file__).parent
 ROOMS = ("theory", "training", "sweeps", "diagnosis")
 MODULES = tuple(
     f"{room}.{path.stem}"
@@ -48,15 +44,12 @@ MODULES = tuple(
 )
 SEEN = TESTS.parent / ".pytest_cache" / "mutants"
 KNOWN = tomllib.loads((TESTS / "mutants.toml").read_text(encoding="utf-8"))
-BROKEN = 70  # what a process returns whose work raised
 SAMPLE = 4  # mutants of a module, drawn by their digest
 # seconds, as of the run without mutants, after which a mutant has survived: each own file, others
 OWN, SPENT = 30.0, 8.0
-WAITING = 10  # times the seconds of the processor that a test may take on a busy machine
 # what a run returns that passed, had no such test, or could not change the function
 UNJUDGED = (0, 4, 5, BROKEN)
 SEEDED = ("default_rng", "manual_seed")  # calls whose numbers are seeds: another is no fault
-SILENT = ("__repr__", "__str__", "__dir__", "__getattr__")  # functions that only speak
 
 SWAPPED = {
     ast.Add: ast.Sub,
@@ -103,20 +96,6 @@ class Mutant:
     @property
     def rank(self) -> str:
         return hashlib.sha256(f"{self.module} {self.key}".encode()).hexdigest()
-
-
-def file(module: str) -> Path:
-    return PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
-
-
-def functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Functions and methods, by qualified name; what they hold belongs to them."""
-    for node in tree.body:
-        inner = node.body if isinstance(node, ast.ClassDef) else [node]
-        for function in inner:
-            if isinstance(function, ast.FunctionDef) and function.name not in SILENT:
-                owner = f"{node.name}." if isinstance(node, ast.ClassDef) else ""
-                yield owner + function.name, function
 
 
 def expressions(node: ast.AST) -> Iterator[ast.AST]:
@@ -212,29 +191,7 @@ def code(mutant: Mutant) -> CodeType:
     function = dict(functions(tree))[mutant.function]
     changes = [c for node in expressions(function) if (c := change(node))]
     changes[mutant.number]()
-    todo = [compile(ast.fix_missing_locations(tree), str(file(mutant.module)), "exec")]
-    while todo:
-        found = todo.pop()
-        if found.co_qualname == mutant.function:
-            return found
-        todo += [c for c in found.co_consts if isinstance(c, CodeType)]
-    raise LookupError(mutant.key)
-
-
-def place(mutant: Mutant) -> None:
-    """Change the function in this process, whoever holds it."""
-    new = code(mutant)
-    held = [
-        f
-        for f in gc.get_objects()
-        if isinstance(f, FunctionType)
-        and f.__code__.co_qualname == mutant.function
-        and f.__code__.co_filename == new.co_filename
-    ]
-    if not held:
-        raise LookupError(f"{mutant.module}: nobody holds {mutant.function}")
-    for function in held:
-        function.__code__ = new
+    return compiled(tree, mutant.module, mutant.function)
 
 
 class Watch:
@@ -315,35 +272,6 @@ class Chosen:
         items[:] = [found[test] for test in self.tests if test in found]
 
 
-def child(work: Callable[[], int], limit: float) -> int | None:
-    """What `work` returns in a process of its own, without a word.
-
-    It may take `limit` seconds of the processor, else a signal is returned, negative; and WAITING
-    times that by the clock, else None.
-    """
-    pid = os.fork()
-    if pid == 0:
-        os.setsid()
-        resource.setrlimit(resource.RLIMIT_CPU, (int(limit) + 1, int(limit) + 2))
-        null = os.open(os.devnull, os.O_RDWR)
-        for stream in range(3):
-            os.dup2(null, stream)
-        result = BROKEN
-        try:
-            result = int(work())
-        finally:
-            os._exit(result)
-    stop = time.monotonic() + WAITING * limit
-    while time.monotonic() < stop:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.killpg(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return None
-
-
 def run(arguments: Sequence[str], plugin: Any) -> int:
     """Run tests in this process."""
     os.chdir(TESTS.parent)
@@ -374,7 +302,7 @@ def reach(rooms: Sequence[str]) -> dict[str, dict[str, Any]]:
         for name in dict.fromkeys([*names, "refusals"]):
             store = SEEN / f"{digest}.{name}.json"
             if not store.exists():
-                child(partial(watched, name, store), 900)
+                apart(partial(watched, name, store), 900)
             found |= json.loads(store.read_text())
     return found
 
@@ -416,10 +344,10 @@ def killed(mutant: Mutant, tests: Sequence[str], seconds: float = SPENT) -> bool
     files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
 
     def work() -> int:
-        place(mutant)
+        place(code(mutant))
         return run(["-x", *files], Chosen(tests))
 
-    return bool(tests) and child(work, 30 + 5 * seconds) not in UNJUDGED
+    return bool(tests) and apart(work, 30 + 5 * seconds) not in UNJUDGED
 
 
 def load() -> None:

@@ -45,7 +45,7 @@ def test_mutants_that_once_survived_are_killed():
 @pytest.mark.parametrize("code", [0, 1, 4, 5, 70, -24, None])
 def test_what_no_test_judged_is_not_killed(code, monkeypatch):
     # 4 and 5: pytest found no such test; 70: the function could not be changed; None: no end
-    monkeypatch.setattr(mutants, "child", lambda *_: code)
+    monkeypatch.setattr(mutants, "apart", lambda *_: code)
     mutant = mutants.mutants("theory.units")[0]
     assert mutants.killed(mutant, ["a test"]) == (code in (1, -24, None))
     assert not mutants.killed(mutant, [])

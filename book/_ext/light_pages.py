@@ -1,4 +1,5 @@
-"""Pages without what they do not use: scripts of icons and of the search, and thousands of icons.
+"""Pages without what they do not use: scripts of icons and of the search, thousands of icons, and
+marks of words of code that no theme colours, which were half of a chapter's elements.
 
 The theme draws its icons twice over, by a script of 1.5 MB and by a font; the font serves, cut to
 the icons that the pages show. The index of the search is loaded by the page of the search alone. A
@@ -15,6 +16,9 @@ from sphinx.application import Sphinx
 ICONS = ("scripts/fontawesome",)
 MATHJAX = ("mathjax/tex-chtml",)
 SEARCH = ("searchtools", "language_data", "searchindex")
+COLOURS = "_static/pygments.css"
+COLOUR = re.compile(r'html\[data-theme="(\w+)"\] \.highlight( \.[\w-]+)? \{ ([^}]*) \}')
+CODE = re.compile(r"<pre>.*?</pre>", re.S)
 THEME = "_static/styles/pydata-sphinx-theme.css"
 FONTS = "_static/vendor/fontawesome/webfonts"
 SCRIPT = r"\s*<script\b[^>]*\ssrc=\"[^\"]*\b(?:{})\.js[^\"]*\"[^>]*></script>"
@@ -37,6 +41,25 @@ def without(page: str, scripts: Iterable[str]) -> str:
 def plain(page: str) -> str:
     """Return a page that loads MathJax if it has a formula: Jupyter Book gives it to all."""
     return page if 'class="math' in page else CONFIG.sub("", without(page, MATHJAX))
+
+
+def uncoloured(css: str) -> set[str]:
+    """Return the classes of words of code that look like all code, in every theme."""
+    styles: dict[str, dict[str, str]] = {}
+    for theme, name, style in COLOUR.findall(css):
+        styles.setdefault(name[2:], {})[theme] = style
+    common = {theme: re.findall(r"[^-]\bcolor: .*", style) for theme, style in styles[""].items()}
+    return {
+        name
+        for name, each in styles.items()
+        if name and each.keys() == common.keys() and all([f" {each[t]}"] == common[t] for t in each)
+    }
+
+
+def unmarked(page: str, classes: set[str]) -> str:
+    """Return a page whose code has words of these classes as they stand."""
+    marks = re.compile(rf'<span class="(?:{"|".join(sorted(classes))})">([^<]*)</span>')
+    return CODE.sub(lambda code: marks.sub(r"\1", code[0]), page) if classes else page
 
 
 def wide(page: str) -> str:
@@ -73,6 +96,7 @@ def lighten(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     built = Path(app.outdir)
+    words = uncoloured((built / COLOURS).read_text(encoding="utf-8"))
     used = {"fa-xmark"}  # a script of the theme makes it
     for path in built.rglob("*.html"):
         name = path.relative_to(built).as_posix()
@@ -80,7 +104,8 @@ def lighten(app: Sphinx, error: Exception | None) -> None:
             continue
         page = path.read_text(encoding="utf-8")
         used |= {*NAMED.findall(page)}
-        light = wide(plain(without(page, ICONS if name == "search.html" else ICONS + SEARCH)))
+        unused = ICONS if name == "search.html" else ICONS + SEARCH
+        light = unmarked(wide(plain(without(page, unused))), words)
         if light != page:
             path.write_text(light, encoding="utf-8")
     theme, fonts = built / THEME, built / FONTS

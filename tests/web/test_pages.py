@@ -26,6 +26,12 @@ PAGES = sorted(
     if not path.relative_to(HTML).parts[0].startswith("_")
 )
 
+# Colours change at once, where a page would fade from theme to theme.
+AT_ONCE = """() => {
+  const style = new CSSStyleSheet();
+  style.replaceSync("*, ::before, ::after { transition: none !important }");
+  document.adoptedStyleSheets.push(style);
+}"""
 # Width by which the page is wider than the window, and the elements that make it so.
 OVERFLOW = """() => {
   const width = document.documentElement.clientWidth;
@@ -112,17 +118,22 @@ LOOKS = """() => {
   }
 }"""
 # What axe-core finds, but for two buttons of the theme that say more than their names. A formula is
-# MathJax's matter; and of code, rows and entries that look the same one is enough, not thousands.
+# MathJax's matter; and of what has the same parts in the same place one is enough, not thousands.
+# Headings stay, which have an order, and what is operated, with all that it holds.
 AXE = """async () => {
   document.querySelectorAll("mjx-container").forEach(e => e.replaceChildren("x"));
   const seen = new Set();
   const known = look => seen.has(look) || !seen.add(look);
-  for (const e of document.querySelectorAll(".highlight pre span"))
-    if (known(e.closest("[class*=highlight-]")?.className + e.className))
-      e.replaceWith(e.textContent);
-  for (const row of document.querySelectorAll("tbody tr"))
-    if (known([row, ...row.querySelectorAll("*")].map(e => e.tagName + e.className).join()))
-      row.remove();
+  const own = ":is(h1, h2, h3, h4, h5, h6, label, input, button, select, output, [role],"
+    + " [aria-live])";
+  const part = e => [e.tagName, e.className, e.dataset.look, e.textContent.trim() !== "",
+                     ...e.getAttributeNames()];
+  const parts = ".bd-article :is(p, li, div, pre span), .bd-sidebar li, tbody tr";
+  for (const e of document.querySelectorAll(parts))
+    if (e.isConnected && !e.matches(own) && !e.querySelector(own)
+        && !e.parentElement.closest("a, button, label, summary, svg, th, td, dt")
+        && known([e.parentElement, e, ...e.querySelectorAll("*")].map(part).join()))
+      e.replaceWith(e.closest("pre") ? e.textContent : "");
   const rules = {"label-content-name-mismatch": {enabled: true},
                  "color-contrast": {enabled: false}};
   const found = await axe.run(document, {preload: false, resultTypes: ["violations"], rules});
@@ -287,7 +298,8 @@ def test_page(tab, name):
         assert tab.evaluate(broken) == []
         assert weight(loaded) < HEAVIEST
 
-        for theme in ("dark", "light"):
+        tab.evaluate(AT_ONCE)
+        for theme in ("light", "dark"):
             show(tab, theme)
             if folder := os.environ.get("PHASE_BOOK_SCREENSHOTS"):
                 picture = Path(folder) / f"{name.replace('/', '_')}-{theme}.png"
@@ -300,9 +312,9 @@ def test_page(tab, name):
         for size in (DESKTOP, TABLET, PHONE):
             resize(tab, size)
             assert tab.evaluate(AXE) == []
-        assert tab.evaluate(PALE) == []
-        show(tab, "dark")
-        assert tab.evaluate(PALE) == []
+        for theme in ("dark", "light"):
+            show(tab, theme)
+            assert tab.evaluate(PALE) == []
         assert problems == []
         assert outside == []
     finally:
@@ -394,6 +406,21 @@ def test_icons_are_drawn_by_a_font_that_holds_them_alone():
     assert {"fa-bars", "fa-magnifying-glass", "fa-download", "fa-moon"} <= drawn
     assert all(int(rules[name], 16) in held for name in drawn)
     assert len(held) < 60 and icons.stat().st_size < 8_000
+
+
+def test_code_has_marks_where_a_theme_colours_them():
+    be_built()
+    style = (HTML / "_static" / "pygments.css").read_text(encoding="utf-8")
+    for theme in ("light", "dark"):
+        rule = rf'"{theme}"\] \.highlight {{}}{{{{[^}}}}]*\bcolor: (#\w+)'
+        (common,) = re.findall(rule.format(""), style)
+        marked = rule.format(r"\.p ")
+        assert re.findall(marked, style) == [common]  # punctuation looks like all code
+    text = (HTML / "notebooks" / "05_depth_one.html").read_text(encoding="utf-8")
+    code = "".join(re.findall("<pre>.*?</pre>", text, re.S))
+    assert {"o", "k", "mi"} <= set(re.findall('<span class="([a-z0-9]+)">', code))
+    assert '<span class="p">' not in code and '<span class="n">' not in code
+    assert re.search(r'pu<span class="o">\.</span>Landscape\(', code)  # and nothing is lost
 
 
 def test_a_figure_that_a_phone_shrinks_is_enlarged(tab):
