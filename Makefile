@@ -104,9 +104,11 @@ test-gpu: $(STAMP) ## run the tests that need a GPU; fails without one
 scheduled: $(STAMP) ## run the long tests that `make test` leaves out: random kills among them
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m scheduled
 
-compiled: $(STAMP) ## run the tests of training where numba compiles it; adds numba to $(VENV)
+compiled: $(STAMP) ## run the tests of training, and the chapters, where numba compiles; adds numba to $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint requirements.txt --editable '.[fast]'
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(addprefix tests/test_,$(addsuffix .py,$(COMPILED)))
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 tests/reference \
+	  $(addprefix tests/test_,$(addsuffix .py,$(COMPILED)))
+	NUMBA_CPU_NAME=generic $(BIN)/python -m pytest -n auto --maxprocesses 4 tests/test_compiled.py
 
 portability: $(STAMP) ## run the numerical tests as other machines would; MACHINES="old avx2" chooses
 	$(BIN)/python tests/portability.py $(MACHINES)
