@@ -36,6 +36,7 @@ WIDE = {
     "ext-beta": "ascents over draws of the code, of which there are few at the tier smoke",
 }
 
+
 def strong(line):
     """Whether a line that passed would not have passed with another answer, or one per cent off."""
     found = NUMBERS.search(line)
