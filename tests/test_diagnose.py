@@ -484,7 +484,7 @@ def test_a_search_in_vain_counts_all_starts_those_on_a_part_of_the_samples_too()
 
 def test_nothing_is_expanded_where_the_blind_network_pays_at_the_best_gamma():
     space = types.SimpleNamespace
-    objective = space(penalty=space(function=None), draws=0, dtype=torch.float64)
+    objective = space(penalty=space(function=None), draws=0, dtype=torch.float64, count=1, total=1)
     search = space(
         objective=objective,
         first_gamma=0.1,

@@ -745,7 +745,7 @@ def test_a_dataset_that_does_not_fit_is_refused_before_it_is_read(monkeypatch):
     dataset = Endless()
     with pytest.raises(ValueError, match=r"fit into 4 GiB in float64.*about 7.* GiB.*Subset\("):
         pu.diagnose(nn.Linear(100, 2), F.cross_entropy, dataset)
-    assert dataset.asked <= 256
+    assert dataset.asked <= 2 * samples.BATCH
 
     class Stream(IterableDataset):
         def __iter__(self):

@@ -156,3 +156,35 @@ def test_training_agrees_with_the_diagnosis_of_a_reported_network(make, data, ev
     assert found.order == order
     # where it fades R goes with the distance, which is a fortieth; where it jumps R stays
     assert (close > 0.1 * square) == (order == "first")
+
+
+def test_a_run_of_ones_own_dies_where_plain_training_does():
+    """Adam on all parameters of an encoder, too short for the slow death near the transition."""
+    x, y = tokens()
+    torch.manual_seed(0)
+    model = Encoder()
+    for part in model.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+        elif isinstance(part, nn.MultiheadAttention):
+            part.dropout = 0.0
+    adam = torch.optim.Adam(model.parameters(), lr=1e-2, weight_decay=0.01)
+    found = pu.diagnose(model, F.cross_entropy, (x, y), optimizer=adam, starts=3)
+    run = pu.rehearse(
+        model, F.cross_entropy, (x, y), adam, epochs=150, diagnosis=found, precision=0.3
+    )
+    assert run.dying.any() and "still dying" in str(run)
+    assert run.high < 1.3 * found.weight_decay  # a death by a thousandth would be at six times it
+
+    def ended(decay):
+        own = copy.deepcopy(model)
+        optimizer = torch.optim.Adam(own.parameters(), lr=1e-2, weight_decay=decay)
+        for _ in range(400):
+            optimizer.zero_grad()
+            F.cross_entropy(own(x), y).backward()
+            optimizer.step()
+        with torch.no_grad():
+            return float(own(x).std(0).max())
+
+    alive, dead = ended(0.8 * run.low), ended(run.high)
+    assert alive > 0.1 and dead < 1e-4 * alive

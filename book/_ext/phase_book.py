@@ -50,6 +50,7 @@ MATHJAX = "sphinx-mathjax-offline"
 # All that a page asks for: TeX input with its extensions, CHTML output with its fonts.
 MATHJAX_PARTS = ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts")
 SUMMARY = r'<span class="\1">\2</span>'  # a paragraph may not stand in one
+MOST_WRITERS = 4  # processes that write pages
 REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
 LEAD_IN = """<!DOCTYPE html>
 <html lang="en">
@@ -158,12 +159,18 @@ def mend_body(
     context["body"] = re.sub(r'(<a )(class="[^"]*" href="[^"]+\.ipynb")', r"\1download \2", body)
 
 
+def write_together(app: Sphinx, _env: BuildEnvironment) -> None:
+    """Write the pages on all processors, now that all are read, which has an order."""
+    app.parallel = 1 + min(execute_ahead.processors(), MOST_WRITERS)  # the first hands out
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect all of the above."""
     os.environ[execution.STATIC] = "1"  # the kernels of the chapters inherit it
     Collector.assign_section_numbers = assign_by_file
     NotebookClientCache.start_client = keep_outputs
     app.connect("config-inited", set_cache)
+    app.connect("env-check-consistency", write_together)
     app.connect("doctree-resolved", drop_repeated_ids)
     app.connect("build-finished", copy_mathjax)
     app.connect("html-page-context", mend_body)

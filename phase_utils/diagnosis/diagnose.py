@@ -19,7 +19,8 @@ from phase_utils.diagnosis.quotient import MOST_STARTS
 from phase_utils.diagnosis.report import Diagnosis as Diagnosis
 from phase_utils.diagnosis.report import Evidence
 from phase_utils.diagnosis.samples import Data, gather
-from phase_utils.diagnosis.search import NEAR, Found, Search, screen
+from phase_utils.diagnosis.search import NEAR, Found, Search, few_samples, screen
+from phase_utils.diagnosis.streaming import Streamed, stream_of
 from phase_utils.training.trials import LossFunction, checked
 
 
@@ -58,8 +59,10 @@ def diagnose(
         the logits of an output that has them if it does not take the output itself.
     data : (x, y), Dataset or DataLoader
         x and y are tensors or arrays, or tuples or dicts of them (several inputs: the tuple or the
-        dict is unpacked into `forward`); a loader or dataset is read once, up to 4 GiB in float64;
-        a mapping alone is a batch with "labels".
+        dict is unpacked into `forward`); a mapping alone is a batch with "labels". A loader or
+        dataset is read once, up to 4 GiB in float64. Up to 64 GiB starts are tried on a random
+        part, and the best is taken further, and bounded, on all samples, which are read in batches
+        for each loss: where these are the same each time, and the loss is a mean over them.
     decayed : iterable of str, or mapping of str to float, optional
         Names of the decayed parameters, or a factor >= 0 for each: R is the sum of factor times
         |w|^2. Default: all of two or more dimensions, with factor 1.
@@ -123,13 +126,28 @@ def diagnose(
     checked(model)
     function("loss_fn", loss_fn, "the model's output and y")
     what = penalty_of(model, decayed, optimizer, penalty)
-    objective = Objective(model, loss_fn, data, what, draws=draws, seed=seed, device=device)
+    few = few_samples(sum(p.numel() for p in model.parameters()))
+    stream = stream_of(data, few, seed, shows is not False)
+    held = data if stream is None else stream.part
+    if stream is None:
+        objective = Objective(model, loss_fn, data, what, draws=draws, seed=seed, device=device)
+    elif hysteresis:
+        raise ValueError(
+            f"hysteresis must be False for data that do not fit into memory, here {stream.total} "
+            "samples: following a state reads them some thousand times; pass a part, as "
+            "torch.utils.data.Subset(dataset, range(5000)) gives it"
+        )
+    else:
+        objective = Streamed(
+            model, loss_fn, stream, what, seed=seed, device=device, progress=shows is not False
+        )
     objective.refuse_sum()
     search = Search(objective, seed, shows)
-    found = screen(search, model, loss_fn, data, starts, steps)
+    found = screen(search, model, loss_fn, held, starts, steps)
     adamw = None
     if isinstance(optimizer, torch.optim.AdamW):
-        adamw = _faded(model, loss_fn, data, optimizer, device)
+        batch = data.batch_size if isinstance(data, DataLoader) else None
+        adamw = _faded(model, loss_fn, held, batch, optimizer, device)
     return replace(_judged(search, found, hysteresis), adamw=adamw)
 
 
@@ -137,12 +155,12 @@ def _faded(
     model: nn.Module,
     loss_fn: LossFunction,
     data: Data,
+    batch: int | None,
     optimizer: torch.optim.AdamW,
     device: str,
 ) -> AdamWFade | None:
     """What AdamW does, in batches of the loader; None where its theory does not reach."""
     samples = gather(data, torch.device("cpu"))
-    batch = data.batch_size if isinstance(data, DataLoader) else None
     try:
         return adamw_fade(
             model, loss_fn, (samples.x, samples.y), optimizer=optimizer, batch=batch, device=device

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from phase_utils._check import shown, tried
 from phase_utils.diagnosis.penalties import Penalty
-from phase_utils.diagnosis.samples import Data, Gathered, gather, leaves, mapped
+from phase_utils.diagnosis.samples import Data, Gathered, gather, leaves, mapped, taken
 from phase_utils.diagnosis.seeing import Mirrored, Unseeing, caller
 from phase_utils.training import devices, passes
 from phase_utils.training.trials import compared, copied
@@ -49,7 +49,7 @@ class Evaluation:
         self._chunks = [slice(None)]
         self._widen: Callable[[Any], Any] = lambda out: out
         samples = gather(data, self.device)
-        self.count = samples.count
+        self.count = self.total = samples.count
         self._settle(copied(model).to(self.device), samples)
         self.draws, self._mirror = self._randomness(draws)
         self._few = self._row_by_row()
@@ -67,7 +67,8 @@ class Evaluation:
             self.model = copied(own).to(dtype=dtype)
             self._buffers = list(self.model.buffers())
             self.loss_fn = self._cast_loss(self._given)
-            self.x, self.y = mapped(self._typed, samples.x), mapped(self._typed, samples.y)
+            self._widen = lambda out: out
+            self.x, self.y = self._prepared(samples)
             self.blank = mapped(
                 lambda t: torch.zeros_like(t) if t.is_floating_point() else t, self.x
             )
@@ -84,7 +85,7 @@ class Evaluation:
                     # an object of its own kind is handed on as it is, in the precision it has
                     if isinstance(output, Tensor | tuple):
                         self._widen = _doubled
-                        self.y = _doubled(samples.y)
+                        self.y = self._prepared(samples)[1]
                     self.read = self._reader(output)
                     loss = self._tried_loss(self.read(self._widen(output)))
             except ValueError as error:
@@ -146,6 +147,11 @@ class Evaluation:
             return copied(loss_fn).to(device=self.device, dtype=torch.float64)
         return loss_fn
 
+    def _prepared(self, samples: Gathered) -> tuple[Any, Any]:
+        """X in the precision of the module, and y in that of the loss."""
+        y = samples.y if self._widen is _doubled else mapped(self._typed, samples.y)
+        return mapped(self._typed, samples.x), self._widen(y)
+
     def _typed(self, t: Tensor) -> Tensor:
         return t.to(self.dtype) if t.is_floating_point() else t
 
@@ -190,7 +196,7 @@ class Evaluation:
         """Whether a blind network gives every sample what it gives the first two."""
         if self.draws or any(len(t) != self.count or t.ndim == 0 for t in leaves(self.x)):
             return False
-        two = mapped(lambda t: t[:2], self.blank)
+        two = taken(self.blank, slice(2))
         try:
             with torch.no_grad(), self.context(True):
                 whole, part = self.call(self.blank), self.call(two)
@@ -233,13 +239,17 @@ class Evaluation:
 
     def _pass(self, blind: bool, chunk: slice, flip: bool = False) -> tuple[Tensor, Tensor | float]:
         """Loss and, for a penalty that is a function, R of one pass over some samples."""
-        kept = [b.clone() for b in self._buffers] if self.model.training else []
         x, y = self.blank if blind else self.x, self.y
         if chunk != slice(None):
-            x, y = (mapped(lambda t: t[chunk], v) for v in (x, y))
+            x, y = taken(x, chunk), taken(y, chunk)
+        return self._of(x, y, blind, flip)
+
+    def _of(self, x: Any, y: Any, blind: bool, flip: bool = False) -> tuple[Tensor, Tensor | float]:
+        """Loss and, for a penalty that is a function, R of one pass over these samples."""
+        kept = [b.clone() for b in self._buffers] if self.model.training else []
         few = blind and self._few
         if few:
-            x = mapped(lambda t: t[:2], x)
+            x = taken(x, slice(2))
         with self.context(blind, flip):
             output = self.call(x)
             if few:

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,15 @@ from phase_utils.diagnosis.seeing import caller
 from phase_utils.training.trials import LossFunction, copied
 
 Scheduler = Callable[[torch.optim.Optimizer], Any]
+LATE = 0.8  # of the epochs, after which a run is looked at before its end
+
+
+class Ended(NamedTuple):
+    """Spread of the output when most of a training was done, and at its end; the data loss then."""
+
+    late: float
+    spread: float
+    loss: float
 
 
 class OwnRuns:
@@ -54,31 +63,31 @@ class OwnRuns:
             self.loss_fn = self.loss_fn.to(device=self.probe.device, dtype=own)
         self.first = self.probe.spread(self.probe.of(model))
 
-    def __call__(
-        self, decay: float, weights: dict[str, Tensor] | None = None
-    ) -> tuple[float, float]:
-        """Spread of the output at the end, and the data loss."""
+    def __call__(self, decay: float, weights: dict[str, Tensor] | None = None) -> Ended:
+        """Train; nan where that diverges, which is not a collapse."""
         model = copied(self.model).to(self.probe.device)
         if weights is not None:
             model.load_state_dict(weights, strict=False)
         optimizer = self._copy(model, decay)
         scheduler = None if self.scheduler is None else self.scheduler(optimizer)
         order = torch.Generator().manual_seed(self.seed)
-        loss = torch.tensor(math.nan)
+        loss, late = torch.tensor(math.nan), self.first
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            for _ in range(self.epochs):
+            for epoch in range(self.epochs):
+                if epoch == int(LATE * self.epochs):
+                    late = self.probe.spread(self.probe.of(model))
                 for rows in torch.randperm(self.count, generator=order).split(self.batch):
                     optimizer.zero_grad()
                     loss = self._loss(model, rows)
                     if not loss.isfinite():
-                        return math.nan, math.nan  # diverged, which is not a collapse
+                        return Ended(math.nan, math.nan, math.nan)
                     loss.backward()
                     optimizer.step()
                 if scheduler is not None:
                     scheduler.step()
         spread = self.probe.spread(self.probe.of(model))
-        return (spread if math.isfinite(spread) else math.nan), float(loss.detach())
+        return Ended(late, spread if math.isfinite(spread) else math.nan, float(loss.detach()))
 
     def _loss(self, model: nn.Module, rows: Tensor) -> Tensor:
         x, y = self.x, self.y

@@ -9,13 +9,15 @@ from torch import nn
 from tqdm import tqdm
 
 from phase_utils._check import Array, flag, function, instance, integer, scalar, takes
-from phase_utils.diagnosis.own_runs import OwnRuns, Scheduler
+from phase_utils.diagnosis.own_runs import Ended, OwnRuns, Scheduler
 from phase_utils.diagnosis.penalties import Penalty, penalty_of
 from phase_utils.diagnosis.report import Diagnosis
 from phase_utils.diagnosis.samples import Data
 from phase_utils.training.trials import LossFunction, checked
 
 BLIND = 1e-3  # spread of the output, of the largest seen, below which a run has died
+# the same, below which a run is dying whose spread has fallen by so much in its last fifth
+SMALL, FALLING = 0.1, 0.5
 LADDER = 4.0  # factor between decays until one run lives and one dies
 MOST_RUNS = 1000
 
@@ -43,6 +45,9 @@ class Rehearsal:
         own start dies; None where it was not tried.
     warm_decay : float or None
         The decay at which that was tried.
+    dying : (k,) boolean array
+        Where the run ended before its death: little was left, and that had halved in its last
+        fifth. Such runs count as dead.
     """
 
     decays: Array
@@ -53,6 +58,7 @@ class Rehearsal:
     allowed: float | None
     warm: bool | None
     warm_decay: float | None
+    dying: Array
 
     def __str__(self) -> str:
         diverged = int(np.isnan(self.spread).sum())
@@ -69,6 +75,9 @@ class Rehearsal:
             ]
         if diverged:
             lines.append(f"{diverged} of {len(self.spread)} runs diverged, and count for neither.")
+        if self.dying.any():
+            some = f"{int(self.dying.sum())} of {len(self.spread)} runs"
+            lines.append(f"{some} were still dying at their end, and count as dead.")
         if self.allowed is not None and math.isfinite(self.allowed) and self.high < math.inf:
             share = self.high / self.allowed
             lines.append(
@@ -182,7 +191,7 @@ def rehearse(
     what, own = _decay(model, optimizer)
     run = OwnRuns(model, loss_fn, data, optimizer, what, epochs, batch, scheduler, seed, device)
     allowed = None if diagnosis is None else diagnosis.weight_decay
-    known: dict[float, tuple[float, float]] = {}
+    known: dict[float, Ended] = {}
     decay = own if allowed is None or not 0 < allowed < math.inf else allowed / 2
     bar = tqdm(total=runs, desc="rehearsal", disable=not progress)
     while len(known) < runs:
@@ -203,31 +212,43 @@ def rehearse(
     warm, tried = None, None
     if diagnosis is not None and allowed is not None and high < 0.9 * allowed < math.inf:
         tried = math.sqrt(high * allowed)
-        warm = bool(run(tried, diagnosis.weights)[0] >= BLIND * largest)
+        ended = run(tried, diagnosis.weights)
+        warm = ended.spread >= BLIND * largest and not _dying(ended, largest)
     order = sorted(known)
     return Rehearsal(
         np.array(order),
-        np.array([known[d][0] / largest if largest > 0 else 0.0 for d in order]),
-        np.array([known[d][1] for d in order]),
+        np.array([known[d].spread / largest if largest > 0 else 0.0 for d in order]),
+        np.array([known[d].loss for d in order]),
         low,
         high,
         allowed,
         warm,
         tried,
+        np.array([_dying(known[d], largest) for d in order]),
     )
 
 
-def _largest(known: dict[float, tuple[float, float]], first: float) -> float:
+def _largest(known: dict[float, Ended], first: float) -> float:
     """The largest spread seen: a head of zeros, say, starts with none."""
-    return max([first, *(spread for spread, _ in known.values() if math.isfinite(spread))])
+    return max([first, *(run.spread for run in known.values() if math.isfinite(run.spread))])
 
 
-def _bracket(known: dict[float, tuple[float, float]], first: float) -> tuple[float, float]:
+def _dying(run: Ended, largest: float) -> bool:
+    """Whether a run that is not dead was about to die when it ended."""
+    return BLIND * largest <= run.spread < min(SMALL * largest, FALLING * run.late)
+
+
+def _bracket(known: dict[float, Ended], first: float) -> tuple[float, float]:
     """The largest decay that lived below the first death, and the smallest that died."""
-    limit = BLIND * _largest(known, first)
-    died = [d for d, (spread, _) in known.items() if spread <= 0 or spread < limit]
+    largest = _largest(known, first)
+    limit = BLIND * largest
+    died = [
+        d
+        for d, run in known.items()
+        if run.spread <= 0 or run.spread < limit or _dying(run, largest)
+    ]
     high = min(died, default=math.inf)
-    lived = [d for d, (spread, _) in known.items() if d < high and spread > 0 and spread >= limit]
+    lived = [d for d, run in known.items() if d < high and run.spread > 0 and run.spread >= limit]
     return max(lived, default=0.0), high
 
 

@@ -37,6 +37,11 @@ def mapped(function: Callable[[Tensor], Any], tree: Any) -> Any:
     return tree
 
 
+def taken(tree: Any, which: slice | Tensor) -> Any:
+    """A tree of some of its samples."""
+    return mapped(lambda t: t[which], tree)
+
+
 def leaves(tree: Any) -> Iterator[Tensor]:
     """The tensors of a tree."""
     if isinstance(tree, Tensor):
@@ -47,6 +52,11 @@ def leaves(tree: Any) -> Iterator[Tensor]:
     elif isinstance(tree, tuple | list):
         for value in tree:
             yield from leaves(value)
+
+
+def size(tree: Any) -> int:
+    """Bytes of a tree in float64."""
+    return sum(8 * t.numel() for t in leaves(tree))
 
 
 def gather(data: Data, device: torch.device) -> Gathered:
@@ -106,10 +116,10 @@ def _read(source: Any) -> Any:
     if not batches:
         raise ValueError("data must hold at least one sample, got an empty loader")
     if isinstance(batches[0], Mapping):
-        return _joined([dict(b) for b in batches])
+        return joined([dict(b) for b in batches])
     if not isinstance(batches[0], tuple | list) or len(batches[0]) != 2:
         raise ValueError(f"data must give pairs (x, y) in batches, got {shown(batches[0])}")
-    return tuple(_joined([b[i] for b in batches]) for i in (0, 1))
+    return tuple(joined([b[i] for b in batches]) for i in (0, 1))
 
 
 def _held(source: Any) -> list[Any]:
@@ -118,7 +128,7 @@ def _held(source: Any) -> list[Any]:
     held = 0
     for batch in source:
         batches.append(batch)
-        held += sum(t.numel() * 8 for t in leaves(batch))
+        held += size(batch)
         try:
             expected = held * max(len(source) / len(batches), 1.0)
         except TypeError:  # a loader of an iterable dataset has no length
@@ -132,12 +142,13 @@ def _held(source: Any) -> list[Any]:
     return batches
 
 
-def _joined(parts: list[Any]) -> Any:
+def joined(parts: list[Any]) -> Any:
+    """Trees of batches as one tree of all samples."""
     head = parts[0]
     if isinstance(head, Tensor):
         return torch.cat(parts)
     if isinstance(head, Mapping):
-        return {k: _joined([p[k] for p in parts]) for k in head}
+        return {k: joined([p[k] for p in parts]) for k in head}
     if isinstance(head, tuple | list):
-        return tuple(_joined([p[i] for p in parts]) for i in range(len(head)))
+        return tuple(joined([p[i] for p in parts]) for i in range(len(head)))
     raise ValueError(f"data must give tensors in batches, got {shown(head)}")

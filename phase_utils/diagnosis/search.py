@@ -15,7 +15,7 @@ from phase_utils.diagnosis.ascent import ENDLESS, Ascent, ascend
 from phase_utils.diagnosis.blind import Reference
 from phase_utils.diagnosis.objective import Objective
 from phase_utils.diagnosis.one_layer import OneLayer, SmallUnit, bounded
-from phase_utils.diagnosis.samples import Data, gather, leaves, mapped
+from phase_utils.diagnosis.samples import Data, gather, leaves, taken
 from phase_utils.diagnosis.starts import draw
 from phase_utils.training.trials import LossFunction
 
@@ -26,6 +26,8 @@ LOOSELY, ROUGHLY, FINELY = 3e-4, 1e-5, 1e-6
 ONE_STATE = 0.01  # relative distance of R at which two starts, NEAR in gamma, are in one state
 MET_BY = 2  # starts where the bounds from below and above have met: the known one and the own
 LARGE = 2e7  # samples times weights above which starts are screened on a part of the samples
+# steps, and iterations of each, on all samples: where they are held, and where they are read anew
+ON_ALL, ON_ALL_READ = (4, 40), (1, 8)
 LARGE_INPUTS = 1e7  # samples times inputs above which no bound from above is looked for
 SLOW = 60.0  # seconds from which a call shows its progress unasked
 NEAR = 1e-3  # of the best gamma: a start within it has found it
@@ -98,7 +100,7 @@ class Search:
         if objective.penalty.function is not None or objective.draws:
             return None
         inputs = objective.x[0].numel() if isinstance(objective.x, torch.Tensor) else math.inf
-        if objective.dtype != torch.float64 or objective.count * inputs > LARGE_INPUTS:
+        if objective.dtype != torch.float64 or objective.total * inputs > LARGE_INPUTS:
             return None
         return bounded(objective, lambda gamma: self.reference.at(gamma).weights)
 
@@ -273,32 +275,48 @@ def screen(
 ) -> Found:
     """Run the search; of large data a few starts on a part, the best of them finished on all."""
     whole = search.objective
-    if whole.count * whole.parameters <= LARGE:
+    streamed = whole.total > whole.count
+    if not streamed and whole.count * whole.parameters <= LARGE:
         return search.run(starts, steps)
     if search.layer is not None and search.layer.convex and search.layer.unit is not None:
         # it is known where they end
         return search.alone() or search.run(min(starts, FINISHED), steps)
-    samples = gather(data, whole.device)
-    sliced = all(len(t) == samples.count for v in (samples.x, samples.y) for t in leaves(v))
-    few = int(max(256, LARGE / (2 * whole.parameters)))
-    if not sliced or few >= samples.count:
+    part = data if streamed else _part(search, data)
+    if part is None:
         return search.run(min(starts, 3), min(steps, 80))
-    chosen = np.sort(np.random.default_rng(search.seed).permutation(samples.count)[:few])
-    index = torch.from_numpy(chosen).to(whole.device)
-    x, y = (mapped(lambda t: t[index], v) for v in (samples.x, samples.y))
-    part = Objective(
+    few = Objective(
         model,
         loss_fn,
-        (x, y),
+        part,
         whole.penalty,
         draws=whole.draws or None,
         seed=search.seed,
         device=str(whole.device),
     )
-    small = Search(part, search.seed, search.progress).run(min(starts, 4), min(steps, 80))
+    small = Search(few, search.seed, search.progress).run(min(starts, 4), min(steps, 80))
     best = small.pool[0]
     gamma = 0.9 * best.gamma if 0 < best.gamma < math.inf else search.first_gamma
+    most = ON_ALL_READ if streamed else ON_ALL
     begun = Ascent(best.kind, best.weights)
-    run = ascend(whole, search.reference, begun, gamma, steps=4, iterations=min(steps, 40))
+    run = ascend(
+        whole, search.reference, begun, gamma, steps=most[0], iterations=min(steps, most[1])
+    )
     # the other starts were seen on a part of the samples only, and bound nothing
     return replace(small, pool=tuple(search.lowered([run], 0, run)))
+
+
+def few_samples(parameters: int) -> int:
+    """How many samples of large data the starts of a network of so many weights are tried on."""
+    return int(max(256, LARGE / (2 * parameters)))
+
+
+def _part(search: Search, data: Data) -> Data | None:
+    """Some of the samples; None where they cannot be told apart, or are few."""
+    samples = gather(data, search.objective.device)
+    sliced = all(len(t) == samples.count for v in (samples.x, samples.y) for t in leaves(v))
+    few = few_samples(search.objective.parameters)
+    if not sliced or few >= samples.count:
+        return None
+    chosen = np.sort(np.random.default_rng(search.seed).permutation(samples.count)[:few])
+    index = torch.from_numpy(chosen).to(search.objective.device)
+    return taken(samples.x, index), taken(samples.y, index)

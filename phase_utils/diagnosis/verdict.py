@@ -28,7 +28,7 @@ def expanded(search: Search, pool: Sequence[Ascent]) -> tuple[Origin | None, Lan
     objective = search.objective
     if objective.penalty.function is not None or objective.draws:
         return None, None
-    if objective.dtype != torch.float64:
+    if objective.dtype != torch.float64 or objective.total > objective.count:
         return None, None
     ends = [r.gamma for r in pool if 0 < r.gamma < 1e6]
     if search.reference.at(max(ends, default=search.first_gamma)).square > 1e-12:
@@ -102,6 +102,8 @@ def reason(origin: Origin | None, objective: Objective) -> str:
         return "a model with noise is not expanded about the blind state"
     if objective.dtype != torch.float64:
         return "the model runs in float32 only, which is too coarse for an expansion"
+    if objective.total > objective.count:
+        return "data that are read anew for each loss are not expanded about the blind state"
     return "the blind network pays for biases that decay: it is not zero weights"
 
 
@@ -149,7 +151,10 @@ def statement(
             )
         else:
             said.append("gamma_coexistence is a lower bound; a better state may exist.")
-        said.append(f"Starts within .1 % of it: {count}.")
+        where, objective = "", search.objective
+        if objective.total > objective.count:
+            where = f" on the {objective.count} of {objective.total} samples that all were tried on"
+        said.append(f"Starts within .1 % of it{where}: {count}.")
     if layer is not None and layer.convex and 0 < value < math.inf:
         trust = "" if layer.convex == "known" else " (loss_fn looked convex at random outputs)"
         said.append(

@@ -182,6 +182,8 @@ class _Run:
             "gamma": gamma,
             "T": T,
             "dt": dt,
+            "step": dt[:, None].clone(),
+            "kick": (2 * T * dt).sqrt()[:, None],
             "row": torch.arange(n, device=x.device),
             "passed": torch.full_like(f, -1.0),  # the step at which the event held
             "accepted": torch.zeros_like(f),
@@ -228,15 +230,14 @@ class _Run:
 
     def _step(self, xi: Tensor, wait: Tensor) -> None:
         s = self.state
-        T, dt = s["T"], s["dt"]
-        kick = (2 * T * dt).sqrt()[:, None] * xi
-        trial = s["x"] - dt[:, None] * s["g"] + kick
+        kick = s["kick"] * xi
+        trial = torch.addcmul(s["x"], s["step"], s["g"], value=-1).add_(kick)
         f, g = self.evaluate(trial, s["gamma"])
         # log of the odds of the way back: x - trial + dt g' against the kick that led here
-        back = dt[:, None] * (s["g"] + g) - kick
-        odds = (kick.square().sum(1) - back.square().sum(1)) / (4 * dt) - (f - s["f"])
+        back = torch.addcmul(kick, s["step"], s["g"] + g, value=-1)  # squared, so either sign
+        odds = (kick.square() - back.square_()).sum(1).div_(4 * s["dt"]) - (f - s["f"])
         # a comparison with nan is False: what is not finite is refused
-        take = (-wait * T < odds) & f.isfinite() & (s["passed"] < 0)
+        take = (-wait * s["T"] < odds) & f.isfinite() & (s["passed"] < 0)
         s["x"] = torch.where(take[:, None], trial, s["x"])
         s["g"] = torch.where(take[:, None], g, s["g"])
         s["f"] = torch.where(take, f, s["f"])

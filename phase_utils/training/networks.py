@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ class LinearNetwork:
             object.__setattr__(self, name, value)
         fits("width", self.width, self.parameters, "a network")
 
-    @property
+    @cached_property  # asked at every step of a training
     def shapes(self) -> tuple[tuple[int, int], ...]:
         """(rows, columns) of W^(0), ..., W^(D) = U: (d_1, d), ..., (k, d_D)."""
         sizes = (self.moments.d, *self.widths, self.moments.k)

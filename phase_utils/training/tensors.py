@@ -72,14 +72,26 @@ def networks(name: str, value: Any, shapes: Sequence[tuple[int, ...]]) -> Sequen
     """Return weights of n >= 1 networks, a tensor (n, *shape) for each of the shapes."""
     if not isinstance(value, Sequence) or len(value) != len(shapes):
         raise ValueError(f"{name} must be {len(shapes)} tensors, got {shown(value)}")
+    if _alike(value, shapes):  # asked at every step of a training
+        return value
     for tensor, shape in zip(value, shapes, strict=True):
         floating(name, tensor, None, *shape)
-        if len(tensor) != len(value[0]) or tensor.dtype != value[0].dtype:
-            raise ValueError(
-                f"{name} must be of one dtype and one number of networks, got "
-                f"{[tuple(w.shape) for w in value]}, {[w.dtype for w in value]}"
-            )
-    return value
+    raise ValueError(
+        f"{name} must be of one dtype and one number of networks, got "
+        f"{[tuple(w.shape) for w in value]}, {[w.dtype for w in value]}"
+    )
+
+
+def _alike(value: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> bool:
+    """Whether these are tensors (n, *shape) of one floating-point dtype."""
+    first = value[0]
+    if not isinstance(first, Tensor) or not first.is_floating_point() or not first.ndim:
+        return False
+    n, dtype = first.shape[:1], first.dtype
+    return all(
+        isinstance(w, Tensor) and w.dtype == dtype and w.shape == n + shape
+        for w, shape in zip(value, shapes, strict=True)
+    )
 
 
 def precision(name: str, value: Any) -> torch.dtype:

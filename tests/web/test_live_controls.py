@@ -1,10 +1,15 @@
-"""The frame of live figures: what is set is what is shown, by pointer, finger, keys and link."""
+"""The frame of live figures: what is set is what is shown, by pointer, finger, keys and link.
+
+Of what is the same for all figures two things are asked of each in every run, in turn, and all on
+schedule.
+"""
 
 import math
 from importlib.resources import files
 
 import pytest
 from in_browser import PHONE
+from in_turn import in_turn
 from live_tabs import NAMES, finger, found, shown, slide
 
 import phase_utils as pu
@@ -137,7 +142,7 @@ def test_coexistence_and_spinodal_are_hit_exactly(visit, name):
     assert used(tab, "gamma") == pytest.approx(change, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", in_turn(NAMES, 3, 0))
 def test_a_figure_begins_with_an_open_question_and_is_reset_to_it(visit, name):
     tab = visit(name)
     question = tab.locator(".ask")
@@ -156,7 +161,7 @@ def test_a_figure_begins_with_an_open_question_and_is_reset_to_it(visit, name):
         assert "?" not in tab.url
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", in_turn(NAMES, 3, 1))
 def test_a_link_brings_the_state_back(visit, name):
     tab = visit(name, new=True)
     slider = tab.get_by_role("slider").first
@@ -202,7 +207,7 @@ def test_a_link_leads_to_its_figure_and_writing_it_never_scrolls(visit, tmp_path
     assert tab.evaluate("scrollY") == before
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", in_turn(NAMES, 3, 2))
 def test_a_finger_scrolls_over_a_drawing_or_moves_its_point(visit, name):
     tab = visit(name, **ON_A_PHONE)
     tab.evaluate("document.body.style.paddingBottom = '2000px'")
@@ -226,7 +231,7 @@ def test_a_finger_scrolls_over_a_drawing_or_moves_its_point(visit, name):
     assert drawing.inner_html() == start, "up"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", in_turn(NAMES, 3, 3))
 def test_targets_of_a_phone_are_large_and_stay_in_view(visit, name):
     # a page of the book has a figure in a cell's output, which scrolls sideways
     tab = visit(name, "<div class='output' style='overflow-x:auto'>{}</div>", **ON_A_PHONE)
@@ -240,7 +245,7 @@ def test_targets_of_a_phone_are_large_and_stay_in_view(visit, name):
         assert 0 < box["y"] < box["y"] + box["height"] <= PHONE["height"] + 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", in_turn(NAMES, 3, 4))
 def test_axe_finds_nothing_in_either_theme(visit, name):
     tab = visit(name, "<main><h1>Live</h1>{}</main>")
     if tab.locator("summary").count():
@@ -279,7 +284,7 @@ def test_the_rules_of_a_page_end_at_the_figure(visit):
     assert max(tab.locator(".live :is(p, label, button)").evaluate_all(sizes)) < 20
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", in_turn(NAMES, 3, 5))
 def test_every_value_that_is_shown_is_the_one_that_is_used(visit, name):
     tab = visit(name)
     if tab.locator("summary").count():

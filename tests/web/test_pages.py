@@ -264,8 +264,21 @@ def test_page_states_which_scripts_it_runs(name):
     assert not re.search("https?:|[*]", " ".join(directives.values()))
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_page(tab, name):
+# of the two other windows, and of the three in which axe looks, each page has one in every run
+WINDOWS = [((TABLET, WALL)[i % 2], (DESKTOP, TABLET, PHONE)[i % 3]) for i in range(len(PAGES))]
+IN_TURN = [([window], [axe]) for window, axe in WINDOWS]
+ALL = [([TABLET, WALL], [DESKTOP, TABLET, PHONE])] * len(PAGES)
+
+
+@pytest.mark.parametrize(
+    ("name", "windows", "looked_at"),
+    [
+        pytest.param(name, *sizes, id=name + mark, marks=marks)
+        for sizes_of, mark, marks in ((IN_TURN, "", ()), (ALL, "-all", pytest.mark.scheduled))
+        for name, sizes in zip(PAGES, sizes_of, strict=True)
+    ],
+)
+def test_page(tab, name, windows, looked_at):
     problems, outside, loaded = [], [], []
 
     def on_console(message):
@@ -296,7 +309,7 @@ def test_page(tab, name):
         assert tab.evaluate(OVERFLOW) == [0, []]
         assert tab.evaluate(UNREACHABLE) == []
         assert tab.evaluate(STRETCHED) == []
-        for size in (TABLET, WALL, DESKTOP):
+        for size in (*windows, DESKTOP):
             resize(tab, size)
             assert tab.evaluate(OVERFLOW) == [0, []]
             assert tab.evaluate(CUT) == []
@@ -322,7 +335,7 @@ def test_page(tab, name):
             tab.evaluate(LOOKS)
         # last, since these leave of the page only what they look at
         tab.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text())
-        for size in (DESKTOP, TABLET, PHONE):
+        for size in looked_at:
             resize(tab, size)
             assert tab.evaluate(AXE) == []
         for theme in ("dark", "light"):
