@@ -163,6 +163,7 @@ NO_FORMULAS = {
     ("10_collapse_supervised", "fallen"): "a count",
     ("10_collapse_supervised", "pm"): "numbers as text",
     ("10_collapse_supervised", "told"): "a sentence of numbers that are recorded",
+    ("10_collapse_supervised", "told_of_rate"): "sentences of numbers that are recorded",
     ("11_collapse_self_supervised", "small_scales"): "a grid",
     ("11_collapse_self_supervised", "views"): "random augmentations",
     ("11_collapse_self_supervised", "stacks"): "random augmentations",
