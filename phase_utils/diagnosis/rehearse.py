@@ -17,7 +17,7 @@ from phase_utils.training.trials import LossFunction, checked
 
 BLIND = 1e-3  # spread of the output, of the largest seen, below which a run has died
 # the same, below which a run is dying whose spread has fallen by so much in its last fifth
-LITTLE, FALLING = 0.1, 0.5
+NEARLY_GONE, FALLING = 0.1, 0.5
 LADDER = 4.0  # factor between decays until one run lives and one dies
 MOST_RUNS = 1000
 
@@ -235,7 +235,7 @@ def _largest(known: dict[float, EndOfRun], first: float) -> float:
 
 def _dying(run: EndOfRun, largest: float) -> bool:
     """Whether a run that is not dead was about to die when it ended."""
-    return BLIND * largest <= run.spread < min(LITTLE * largest, FALLING * run.late)
+    return BLIND * largest <= run.spread < min(NEARLY_GONE * largest, FALLING * run.late)
 
 
 def _bracket(known: dict[float, EndOfRun], first: float) -> tuple[float, float]:
