@@ -101,7 +101,7 @@ test: $(STAMP) ## run all tests: package, chapters against their references, bui
 test-gpu: $(STAMP) ## run the tests that need a GPU; fails without one
 	PHASE_BOOK_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu tests/test_devices.py
 
-scheduled: $(STAMP) ## run the long tests that `make test` leaves out: random kills among them
+scheduled: $(STAMP) ## run the long tests that `make test` leaves out; those of pages need the book
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m scheduled
 
 compiled: $(STAMP) ## run the tests of training, and the chapters, where numba compiles; adds numba to $(VENV)

@@ -5,9 +5,9 @@ Generated pages have modules of their own, `previews` writes what links show, `c
 sections are cited, `execute_ahead` executes chapters side by side, `take_away` offers notebooks,
 `print_pages` makes the book in print, `live_pages` puts live figures into plain pages,
 `edition_pages` tells how other data fare, `search_pages` says what the search reads,
-`formula_sizes` keeps formulas their room, `light_pages` takes from pages what they do not use,
-`file_pages` lays beside pages what they cannot fetch where they are opened as files, `policy_pages`
-states which scripts they run; all are set up here.
+`formula_sizes` and `picture_sizes` keep formulas and pictures their room, `light_pages` takes from
+pages what they do not use, `file_pages` lays beside pages what they cannot fetch where they are
+opened as files, `policy_pages` states which scripts they run; all are set up here.
 """
 
 import hashlib
@@ -31,6 +31,7 @@ import formula_sizes
 import guide_pages
 import light_pages
 import live_pages
+import picture_sizes
 import policy_pages
 import previews
 import print_pages
@@ -190,6 +191,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         search_pages,
         formula_sizes,
         light_pages,
+        picture_sizes,
         file_pages,
         policy_pages,
     ):

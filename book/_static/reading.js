@@ -106,7 +106,9 @@
     }
   }
 
-  const shrunk = (image) => image.clientWidth < 0.9 * image.naturalWidth;
+  // a picture that is not there yet says how wide it will be
+  const wide = (image) => Number(image.getAttribute("width")) || image.naturalWidth;
+  const shrunk = (image) => image.clientWidth < 0.9 * wide(image);
 
   function enlarge(image) {
     const dialog = document.createElement("dialog");
@@ -117,7 +119,8 @@
     dialog.ariaLabel = image.alt;
     close.textContent = "Close";
     close.addEventListener("click", () => dialog.close());
-    large.style.width = `${image.naturalWidth}px`;
+    large.style.width = `${wide(image)}px`;
+    large.loading = "eager";
     pane.tabIndex = 0; // scrolls, by the keyboard too
     pane.append(large);
     dialog.append(close, pane);

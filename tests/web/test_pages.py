@@ -86,6 +86,17 @@ FAINT = """() => {
 UNDESCRIBED = """() => [...document.images]
   .filter(i => !i.alt.trim() || /\\.(svg|png|jpe?g)$/.test(i.alt) || i.src.includes(i.alt))
   .map(i => i.outerHTML.slice(0, 120))"""
+# Pictures that say no size, or that are shown in another ratio than they have: all are loaded.
+STRETCHED = """async () => {
+  const shown = [...document.images].filter(i => i.checkVisibility());
+  shown.forEach(i => { i.loading = "eager"; });
+  await Promise.all(shown.map(i => i.decode()));
+  return shown.filter(i => {
+    const said = i.getAttribute("width") / i.getAttribute("height");
+    const right = ratio => Math.abs(i.clientWidth / ratio - i.clientHeight) <= 1;
+    return !right(said) || !right(i.naturalWidth / i.naturalHeight);
+  }).map(i => i.outerHTML.slice(0, 120));
+}"""
 SETTLED = """async () => {
   const box = document.querySelector(".bd-article") ?? document.body;
   for (let width, still = 0; still < 5; width = box.clientWidth) {
@@ -297,10 +308,12 @@ def test_page(tab, name, windows, looked_at):
         assert tab.evaluate(MOVED) < 0.1
         assert tab.evaluate(OVERFLOW) == [0, []]
         assert tab.evaluate(UNREACHABLE) == []
+        assert tab.evaluate(STRETCHED) == []
         for size in (*windows, DESKTOP):
             resize(tab, size)
             assert tab.evaluate(OVERFLOW) == [0, []]
             assert tab.evaluate(CUT) == []
+        assert tab.evaluate(STRETCHED) == []
         if name.startswith("notebooks/"):
             assert small_text(tab) == {}
         assert tab.evaluate(NEEDLESS) == []
