@@ -124,9 +124,12 @@ class Two(nn.Module):
         return self.own(torch.cat([left, right], 1))
 
 
-def test_loaders_are_read_whole_and_in_order_and_inputs_may_have_names():
+def test_loaders_are_read_whole_and_in_order_and_inputs_may_have_names(capsys):
     loader = DataLoader(TensorDataset(X, Y), batch_size=64, shuffle=True, drop_last=True)
-    few = {"starts": 1, "steps": 8, "progress": False}
+    few = {"starts": 1, "steps": 8}
     one = pu.diagnose(network(), F.mse_loss, loader, **few)
-    both = pu.diagnose(Two(), F.mse_loss, Named(), **few)
+    said = capsys.readouterr().err  # unasked, for it takes long
+    assert "reading data" in said and "all data" in said
+    both = pu.diagnose(Two(), F.mse_loss, Named(), progress=False, **few)
+    assert capsys.readouterr().err == ""
     assert both.gamma_coexistence == pytest.approx(one.gamma_coexistence, rel=1e-6)

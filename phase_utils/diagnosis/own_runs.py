@@ -18,7 +18,7 @@ Scheduler = Callable[[torch.optim.Optimizer], Any]
 LATE = 0.8  # of the epochs, after which a run is looked at before its end
 
 
-class Ended(NamedTuple):
+class EndOfRun(NamedTuple):
     """Spread of the output when most of a training was done, and at its end; the data loss then."""
 
     late: float
@@ -63,7 +63,7 @@ class OwnRuns:
             self.loss_fn = self.loss_fn.to(device=self.probe.device, dtype=own)
         self.first = self.probe.spread(self.probe.of(model))
 
-    def __call__(self, decay: float, weights: dict[str, Tensor] | None = None) -> Ended:
+    def __call__(self, decay: float, weights: dict[str, Tensor] | None = None) -> EndOfRun:
         """Train; nan where that diverges, which is not a collapse."""
         model = copied(self.model).to(self.probe.device)
         if weights is not None:
@@ -81,13 +81,13 @@ class OwnRuns:
                     optimizer.zero_grad()
                     loss = self._loss(model, rows)
                     if not loss.isfinite():
-                        return Ended(math.nan, math.nan, math.nan)
+                        return EndOfRun(math.nan, math.nan, math.nan)
                     loss.backward()
                     optimizer.step()
                 if scheduler is not None:
                     scheduler.step()
         spread = self.probe.spread(self.probe.of(model))
-        return Ended(late, spread if math.isfinite(spread) else math.nan, float(loss.detach()))
+        return EndOfRun(late, spread if math.isfinite(spread) else math.nan, float(loss.detach()))
 
     def _loss(self, model: nn.Module, rows: Tensor) -> Tensor:
         x, y = self.x, self.y

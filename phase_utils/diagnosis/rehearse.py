@@ -9,7 +9,7 @@ from torch import nn
 from tqdm import tqdm
 
 from phase_utils._check import Array, flag, function, instance, integer, scalar, takes
-from phase_utils.diagnosis.own_runs import Ended, OwnRuns, Scheduler
+from phase_utils.diagnosis.own_runs import EndOfRun, OwnRuns, Scheduler
 from phase_utils.diagnosis.penalties import Penalty, penalty_of
 from phase_utils.diagnosis.report import Diagnosis
 from phase_utils.diagnosis.samples import Data
@@ -17,7 +17,7 @@ from phase_utils.training.trials import LossFunction, checked
 
 BLIND = 1e-3  # spread of the output, of the largest seen, below which a run has died
 # the same, below which a run is dying whose spread has fallen by so much in its last fifth
-SMALL, FALLING = 0.1, 0.5
+NEARLY_GONE, FALLING = 0.1, 0.5
 LADDER = 4.0  # factor between decays until one run lives and one dies
 MOST_RUNS = 1000
 
@@ -191,7 +191,7 @@ def rehearse(
     what, own = _decay(model, optimizer)
     run = OwnRuns(model, loss_fn, data, optimizer, what, epochs, batch, scheduler, seed, device)
     allowed = None if diagnosis is None else diagnosis.weight_decay
-    known: dict[float, Ended] = {}
+    known: dict[float, EndOfRun] = {}
     decay = own if allowed is None or not 0 < allowed < math.inf else allowed / 2
     bar = tqdm(total=runs, desc="rehearsal", disable=not progress)
     while len(known) < runs:
@@ -228,17 +228,17 @@ def rehearse(
     )
 
 
-def _largest(known: dict[float, Ended], first: float) -> float:
+def _largest(known: dict[float, EndOfRun], first: float) -> float:
     """The largest spread seen: a head of zeros, say, starts with none."""
     return max([first, *(run.spread for run in known.values() if math.isfinite(run.spread))])
 
 
-def _dying(run: Ended, largest: float) -> bool:
+def _dying(run: EndOfRun, largest: float) -> bool:
     """Whether a run that is not dead was about to die when it ended."""
-    return BLIND * largest <= run.spread < min(SMALL * largest, FALLING * run.late)
+    return BLIND * largest <= run.spread < min(NEARLY_GONE * largest, FALLING * run.late)
 
 
-def _bracket(known: dict[float, Ended], first: float) -> tuple[float, float]:
+def _bracket(known: dict[float, EndOfRun], first: float) -> tuple[float, float]:
     """The largest decay that lived below the first death, and the smallest that died."""
     largest = _largest(known, first)
     limit = BLIND * largest
