@@ -40,9 +40,7 @@ def asked(selector: Iterable[tinycss2.ast.Node]) -> Iterator[str]:
     """Yield the classes and ids that a selector asks for, whatever else it says in brackets."""
     before = None
     for node in selector:
-        if node.type == "hash":
-            yield node.value
-        elif node.type == "ident" and before == ".":
+        if node.type == "hash" or (node.type == "ident" and before == "."):
             yield node.value
         before = node.value if node.type == "literal" else None
 
