@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 
 import phase_utils as pu
 from phase_utils.chapters import claims
@@ -56,6 +56,23 @@ def test_the_curvature_changes_between_coexistence_and_spinodal(E, a):
     gamma = E * at - a * at**4
     assert round(gamma / transition.gamma, 2) == 1.16
     assert round(gamma / spinodal.gamma, 3) == 0.978
+
+
+@pytest.mark.parametrize("p", [0.05, 0.2, 0.4])
+def test_rare_codes_pay_up_to_the_sub_gaussian_variance(p):
+    """Unrestricted autoencoders of a coin: the last part of the bound of chapter 12."""
+    points, weights = np.array([1 - p, -p]), np.array([p, 1 - p])
+
+    def least(level, share=1e-6):  # the loss of codes that draw one image that often
+        def loss(y):
+            lift = np.exp((2 * points * y - y * y) / (2 * level))
+            return -weights @ np.log1p(share * (lift - 1)) / share
+
+        sides = (-3.0, -1e-3), (1e-3, 3.0)
+        return min(minimize_scalar(loss, bounds=side, method="bounded").fun for side in sides)
+
+    closed = (1 - 2 * p) / (2 * np.log((1 - p) / p))  # Kearns and Saul
+    assert brentq(least, p * (1 - p), 0.3) == pytest.approx(closed, rel=1e-4)
 
 
 @pytest.mark.parametrize("depth", [1.5, 2, 3, 8])
