@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import phase_utils as pu
+from phase_utils.diagnosis.own_runs import EndOfRun
+from phase_utils.diagnosis.rehearse import _dying
 
 X = torch.linspace(-1.7, 1.7, 40)[:, None]
 SIGNAL = float((X * 0.6 * X).mean())  # |E[xy]| of y = 0.6 x
@@ -246,3 +248,17 @@ def test_callbacks_read_where_trainers_call_them(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ModuleNotFoundError, match=r"Watch.callback needs the package transformers"):
         watch.callback("transformers")
+
+
+@pytest.mark.parametrize(
+    ("late", "spread", "dying"),
+    [
+        (0.1, 0.04, True),
+        (0.1, 0.06, False),  # little, and it stays
+        (0.5, 0.2, False),  # much is left
+        (0.09, 0.0005, False),  # dead already
+        (math.nan, math.nan, False),
+    ],
+)
+def test_a_run_is_dying_of_which_little_is_left_and_that_has_halved(late, spread, dying):
+    assert _dying(EndOfRun(late, spread, 0.0), 1.0) == dying

@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+from built_pages import pages
 from sphinx.application import Sphinx
 
 FOLDER = "_static/beside"
@@ -29,10 +30,8 @@ def lay_beside(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     built = Path(app.outdir)
-    for path in [*built.rglob("*.html"), *built.glob("_sources/*/*")]:
+    for path in [*pages(built), *built.glob("_sources/*/*")]:
         name = path.relative_to(built).as_posix()
-        if name.startswith("_static/"):
-            continue
         text = path.read_text(encoding="utf-8")
         text = readable(text) if path.suffix == ".html" else text
         script = built / FOLDER / f"{name}.js"

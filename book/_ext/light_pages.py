@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from built_pages import pages
 from fontTools.subset import Options, Subsetter, load_font, save_font
 from sphinx.application import Sphinx
 
@@ -98,13 +99,10 @@ def lighten(app: Sphinx, error: Exception | None) -> None:
     built = Path(app.outdir)
     words = uncoloured((built / COLOURS).read_text(encoding="utf-8"))
     used = {"fa-xmark"}  # a script of the theme makes it
-    for path in built.rglob("*.html"):
-        name = path.relative_to(built).as_posix()
-        if name.startswith("_static/"):
-            continue
+    for path in pages(built):
         page = path.read_text(encoding="utf-8")
         used |= {*NAMED.findall(page)}
-        unused = ICONS if name == "search.html" else ICONS + SEARCH
+        unused = ICONS if path == built / "search.html" else ICONS + SEARCH
         light = unmarked(wide(plain(without(page, unused))), words)
         if light != page:
             path.write_text(light, encoding="utf-8")

@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 import tinycss2
+from built_pages import pages
 from sphinx.application import Sphinx
 
 SHEET = "_static/styles/pages.css"
@@ -109,12 +110,11 @@ def with_one(page: str, root: str, version: str, options: str) -> str:
 
 def join(built: Path) -> None:
     """Write the one style sheet of these pages, and ask for it in all of them."""
-    found = [p for p in built.rglob("*.html") if p.relative_to(built).parts[0] != "_static"]
-    pages = {path: path.read_text(encoding="utf-8") for path in found}
+    texts = {path: path.read_text(encoding="utf-8") for path in pages(built)}
     target = built / SHEET
     asked_for = {
         (path.parent / link).resolve(): None
-        for path, page in pages.items()
+        for path, page in texts.items()
         for link in LINK.findall(page)
     }
     asked_for.pop(target.resolve(), None)
@@ -124,14 +124,14 @@ def join(built: Path) -> None:
     static = built / "_static"
     own = [*static.glob("*.js"), *static.glob("scripts/*.js")]
     scripts = [path.read_text(encoding="utf-8") for path in own]
-    words = set[str]().union(*map(written, pages.values()), *map(WORD.findall, scripts))
+    words = set[str]().union(*map(written, texts.values()), *map(WORD.findall, scripts))
     names = " ".join(path.relative_to(built.resolve()).as_posix() for path in asked_for)
     parts = [sheet(path, words, target.parent.resolve()) for path in asked_for]
     css = "\n".join([f"/* {names} */", *parts])
     target.write_text(css, encoding="utf-8")
     version = hashlib.sha256(css.encode()).hexdigest()[:8]
     options = (static / "documentation_options.js").read_text(encoding="utf-8")
-    for path, page in pages.items():
+    for path, page in texts.items():
         root = "../" * (len(path.relative_to(built).parts) - 1)
         path.write_text(with_one(page, root, version, options), encoding="utf-8")
 

@@ -9,6 +9,7 @@ import re
 import struct
 from pathlib import Path
 
+from built_pages import pages
 from sphinx.application import Sphinx
 
 PICTURE = re.compile(r'<img\b(?![^>]*\bwidth=)([^>]*?\bsrc="([^":?]+)[^"]*"[^>]*?)(\s*/?>)')
@@ -63,11 +64,9 @@ def reserve(app: Sphinx, error: Exception | None) -> None:
     """Reserve the room of all pictures of all pages."""
     if error is not None or app.builder.format != "html":
         return
-    built = Path(app.outdir)
-    for path in built.rglob("*.html"):
-        if not path.relative_to(built).as_posix().startswith("_static/"):
-            page = path.read_text(encoding="utf-8")
-            path.write_text(with_sizes(page, path.parent), encoding="utf-8")
+    for path in pages(Path(app.outdir)):
+        page = path.read_text(encoding="utf-8")
+        path.write_text(with_sizes(page, path.parent), encoding="utf-8")
 
 
 def setup(app: Sphinx) -> None:

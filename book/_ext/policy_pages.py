@@ -9,6 +9,7 @@ import html
 import re
 from pathlib import Path
 
+from built_pages import pages
 from sphinx.application import Sphinx
 
 from phase_utils.chapters import policy
@@ -59,10 +60,8 @@ def state_policies(app: Sphinx, error: Exception | None) -> None:
     """State the policies of all pages."""
     if error is not None or app.builder.format != "html":
         return
-    built = Path(app.outdir)
-    for path in built.rglob("*.html"):
-        if not path.relative_to(built).as_posix().startswith("_static/"):
-            path.write_text(with_policy(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in pages(Path(app.outdir)):
+        path.write_text(with_policy(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def setup(app: Sphinx) -> None:
